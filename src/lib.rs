@@ -1,0 +1,18 @@
+//! Tender: a scheduler sidecar for docker-compose stacks.
+//!
+//! Two halves, joined by nothing but what a container can carry (arguments, environment, mounts,
+//! an exit code, output lines, a result document, a journal):
+//!
+//! ```text
+//!  the scheduler process                          a throwaway container per run
+//!  config ─▶ scheduler ─▶ runner ─▶ engine ═══▶ builtin::{deploy, rotate, …}, or any image
+//!               ▲            │
+//!             store ◀────────┴──▶ web, log files
+//! ```
+//!
+//! Layers, arrows point down, no imports within a layer (`tests/layers.rs` holds the code to it):
+//! `main` → [`cli`] → [`daemon`], [`builtin`] → [`handover`], [`web`], [`scheduler`], [`runner`]
+//! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
+//! → [`schedule`] → [`secret`].
+
+pub mod secret;
