@@ -15,4 +15,5 @@
 //! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
 //! → [`schedule`] → [`secret`].
 
+pub mod schedule;
 pub mod secret;
