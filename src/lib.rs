@@ -15,5 +15,6 @@
 //! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
 //! → [`schedule`] → [`secret`].
 
+pub mod job;
 pub mod schedule;
 pub mod secret;
