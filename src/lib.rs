@@ -16,5 +16,6 @@
 //! → [`schedule`] → [`secret`].
 
 pub mod job;
+pub mod run;
 pub mod schedule;
 pub mod secret;

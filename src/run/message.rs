@@ -1,0 +1,114 @@
+//! What passes between the daemon's loop and those who ask it for something.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::RunId;
+use crate::job::JobName;
+
+/// A request to the daemon's loop, its only reader.
+#[derive(Debug)]
+pub enum Command {
+    /// Run a job now.
+    Run {
+        /// The job.
+        job: JobName,
+        /// Environment for this run only.
+        env: BTreeMap<String, String>,
+        /// The run's id, or why not.
+        reply: oneshot::Sender<Result<RunId, String>>,
+    },
+    /// Read the configuration again.
+    Reload {
+        /// A sentence about what changed, or why the old configuration stays in force.
+        reply: oneshot::Sender<Result<String, String>>,
+    },
+}
+
+/// How the scheduler is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// All is well.
+    #[default]
+    Ok,
+    /// It works, and something needs a person.
+    Degraded,
+    /// It cannot do its work.
+    Failing,
+}
+
+/// Why the scheduler is not well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable code, such as `config-refused`.
+    pub code: String,
+    /// What, in a sentence.
+    pub what: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What Tender does next.
+    pub next: String,
+    /// The one command for a person.
+    pub command: String,
+}
+
+/// A run that is under way or waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// Its id.
+    pub id: RunId,
+    /// The job.
+    pub job: JobName,
+    /// The planned instant.
+    pub planned_for: DateTime<Utc>,
+    /// When it started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// `planned`, `starting`, `running` or `stopping`.
+    pub state: String,
+    /// What it waits for.
+    pub waiting: Option<String>,
+}
+
+/// A job as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its name.
+    pub name: JobName,
+    /// Its schedule, as written.
+    pub schedule: String,
+    /// The zone in which it is read.
+    pub timezone: chrono_tz::Tz,
+    /// Whether it is armed.
+    pub enabled: bool,
+    /// The next occurrence, with the offset of the job's zone.
+    pub next: Option<String>,
+    /// The last outcome, in words.
+    pub last_outcome: Option<String>,
+    /// When the last run ended.
+    pub last_finished_at: Option<DateTime<Utc>>,
+}
+
+/// The daemon at one moment, for everyone who only looks.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// How it is.
+    pub health: Health,
+    /// Why it is not well.
+    pub reasons: Vec<Reason>,
+    /// Which generation of the scheduler this is.
+    pub generation: u64,
+    /// Compose project of the stack.
+    pub stack: String,
+    /// Runs under way.
+    pub running: Vec<RunStatus>,
+    /// Runs that wait.
+    pub waiting: Vec<RunStatus>,
+    /// What was refused of the configuration, one sentence each.
+    pub refused: Vec<String>,
+    /// All jobs, in the order of their definition.
+    pub jobs: Vec<JobStatus>,
+}
