@@ -16,6 +16,7 @@
 //! → [`schedule`] → [`secret`].
 
 pub mod job;
+pub mod journal;
 pub mod run;
 pub mod schedule;
 pub mod secret;
