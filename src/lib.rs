@@ -20,3 +20,4 @@ pub mod journal;
 pub mod run;
 pub mod schedule;
 pub mod secret;
+pub mod store;

@@ -1,0 +1,72 @@
+//! A run's record to its row and back.
+
+use anyhow::{Context, Result};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::run::{RunId, RunRecord};
+
+/// Inserts a record unless its id or its occurrence is there; gives whether it is new.
+pub(super) fn insert(connection: &Connection, record: &RunRecord) -> Result<bool> {
+    let occurrence = &record.occurrence;
+    let added = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO runs (id, job, planned_for, era, attempt, part, state, due, document)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            record.id.as_str(),
+            occurrence.job.as_str(),
+            occurrence.planned_for.timestamp(),
+            occurrence.era,
+            occurrence.attempt,
+            occurrence.part,
+            record.state.word(),
+            record.due.timestamp_millis(),
+            serde_json::to_string(record)?,
+        ])
+        .with_context(|| format!("failed to write run {}", record.id))?;
+    Ok(added == 1)
+}
+
+/// Writes a changed record over its row.
+pub(super) fn update(connection: &Connection, record: &RunRecord) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE runs SET state = ?2, due = ?3, document = ?4 WHERE id = ?1")?
+        .execute(params![
+            record.id.as_str(),
+            record.state.word(),
+            record.due.timestamp_millis(),
+            serde_json::to_string(record)?,
+        ])
+        .with_context(|| format!("failed to write run {}", record.id))?;
+    Ok(())
+}
+
+/// Removes a row.
+pub(super) fn delete(connection: &Connection, run: &RunId) -> Result<()> {
+    connection.prepare_cached("DELETE FROM runs WHERE id = ?1")?.execute([run.as_str()])?;
+    Ok(())
+}
+
+/// The record in the column `document`, which must be the first one asked for.
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<String> {
+    row.get(0)
+}
+
+/// Reads a document.
+pub(super) fn parse(document: &str) -> Result<RunRecord> {
+    serde_json::from_str(document).context("the store holds a run that cannot be read")
+}
+
+/// The records that a query finds; its first column is `document`.
+pub(super) fn all(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<RunRecord>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let documents = statement.query_map(params, read)?;
+    documents.map(|document| parse(&document?)).collect()
+}
+
+/// The one record that a query finds, if any.
+pub(super) fn one(connection: &Connection, sql: &str, params: impl Params) -> Result<Option<RunRecord>> {
+    let document = connection.prepare_cached(sql)?.query_row(params, read).optional()?;
+    document.as_deref().map(parse).transpose()
+}

@@ -1,0 +1,217 @@
+use super::*;
+use crate::run::{Outcome, Trigger};
+
+fn job(name: &str) -> JobName {
+    JobName::new(name).unwrap()
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap()
+}
+
+fn row(name: &str, seconds: i64) -> RunRecord {
+    RunRecord::planned(Occurrence::first(job(name), at(seconds), 0), Trigger::Schedule)
+}
+
+fn mark() -> Started {
+    Started { container: "c1".to_owned(), name: "tender-x".to_owned(), image: Some("sha256:1".to_owned()) }
+}
+
+struct Room {
+    dir: tempfile::TempDir,
+    lease: Lease,
+    store: Store,
+}
+
+fn room() -> Room {
+    let dir = tempfile::tempdir().unwrap();
+    let lease = Lease::try_take(dir.path(), None).unwrap().unwrap();
+    let store = Store::open(dir.path(), &lease).unwrap().store;
+    Room { dir, lease, store }
+}
+
+fn finished(mut record: RunRecord, outcome: Outcome) -> RunRecord {
+    record.finished_at = Some(record.occurrence.planned_for);
+    record.state = State::Finished(outcome);
+    record
+}
+
+#[tokio::test]
+async fn an_occurrence_is_planned_once_for_ever() {
+    let room = room();
+    let (first, second) = (row("a", 60), row("a", 60));
+    let marks = vec![(job("a"), at(60), 0)];
+    assert_eq!(room.store.plan(vec![first.clone()], vec![], marks, None).await.unwrap(), std::slice::from_ref(&first));
+    assert_eq!(room.store.plan(vec![second.clone(), row("b", 60)], vec![], vec![], None).await.unwrap().len(), 1);
+    assert_eq!(room.store.get(&second.id).await.unwrap(), None);
+    assert_eq!(room.store.find(&second.occurrence).await.unwrap(), Some(first));
+    assert_eq!(room.store.watermarks().await.unwrap()[&job("a")], Watermark { at: at(60), era: 0 });
+}
+
+#[tokio::test]
+async fn rows_outlive_the_process() {
+    let Room { dir, lease, store } = room();
+    let record = row("a", 60);
+    store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
+    store.starting(&record.id, &mark()).await.unwrap();
+    store.running(&record.id, at(61), Some(at(100))).await.unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), &lease).unwrap().store;
+    let stored = store.unfinished().await.unwrap().remove(0);
+    assert_eq!(stored.state, State::Running { container: "c1".to_owned(), deadline: Some(at(100)) });
+    assert_eq!((stored.started_at, stored.image.as_deref()), (Some(at(61)), Some("sha256:1")));
+    store.stopping(&record.id, StopReason::Cancel, at(70)).await.unwrap();
+    assert_eq!(Store::open_read_only(dir.path()).unwrap().get(&record.id).unwrap().unwrap().state.word(), "stopping");
+}
+
+#[tokio::test]
+async fn steps_that_do_not_follow_are_refused() {
+    let room = room();
+    let record = row("a", 60);
+    room.store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
+    assert!(room.store.running(&record.id, at(61), None).await.is_err(), "not marked yet");
+    assert!(room.store.finish(&record, vec![]).await.is_err(), "no outcome");
+    room.store.starting(&record.id, &mark()).await.unwrap();
+    room.store.starting(&record.id, &mark()).await.unwrap();
+    let other = Started { container: "c2".to_owned(), ..mark() };
+    assert!(room.store.starting(&record.id, &other).await.is_err(), "marked with another container");
+    assert!(room.store.skip(&record.id, SkipReason::Overlap, at(61)).await.is_err(), "it runs");
+    let done = finished(record.clone(), Outcome::Succeeded);
+    room.store.finish(&done, vec![]).await.unwrap();
+    room.store.finish(&done, vec![]).await.unwrap();
+    assert!(room.store.finish(&finished(record.clone(), Outcome::Lost), vec![]).await.is_err(), "another outcome");
+    assert!(room.store.starting(&record.id, &mark()).await.is_err(), "it has ended");
+}
+
+#[tokio::test]
+async fn an_outcome_and_what_follows_from_it_are_one_commit() {
+    let room = room();
+    let record = row("a", 60);
+    room.store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
+    let mut retry = row("a", 60);
+    retry.occurrence.attempt = 2;
+    retry.due = at(75);
+    let failed = finished(record, Outcome::Failed { code: 1, oom: false });
+    assert_eq!(room.store.finish(&failed, vec![retry.clone()]).await.unwrap(), std::slice::from_ref(&retry));
+    assert_eq!(room.store.unfinished().await.unwrap(), [retry]);
+}
+
+#[tokio::test]
+async fn skips_of_one_reason_in_a_row_are_one_row() {
+    let room = room();
+    let store = &room.store;
+    let rows: Vec<_> = [60, 120, 180, 240, 300].map(|s| row("a", s)).into();
+    store.plan(rows.clone(), vec![], vec![], None).await.unwrap();
+    for record in &rows[..3] {
+        let gone = store.skip(&record.id, SkipReason::Overlap, at(500)).await.unwrap();
+        assert_eq!(gone.outcome(), Some(&Outcome::Skipped(SkipReason::Overlap)));
+    }
+    store.finish(&finished(rows[3].clone(), Outcome::Succeeded), vec![]).await.unwrap();
+    store.skip(&rows[4].id, SkipReason::Overlap, at(500)).await.unwrap();
+    store.plan(vec![], vec![SkipRow::one(job("a"), at(360), SkipReason::Missed)], vec![], None).await.unwrap();
+    let shown: Vec<String> = store
+        .runs(Filter::default())
+        .await
+        .unwrap()
+        .iter()
+        .map(|line| match line {
+            Listed::Run(record) => format!("run {}", record.occurrence.planned_for.timestamp()),
+            Listed::Skips(s) => format!("{} {}-{} {}", s.count, s.from.timestamp(), s.to.timestamp(), s.reason),
+        })
+        .collect();
+    assert_eq!(shown, ["1 360-360 missed", "1 300-300 still running", "run 240", "3 60-180 still running"]);
+    assert_eq!(store.watermarks().await.unwrap()[&job("a")].at, at(300), "a skipped occurrence never comes back");
+}
+
+#[tokio::test]
+async fn requests_in_one_second_become_different_occurrences() {
+    let room = room();
+    let env = Environment([("API_TOKEN".to_owned(), "x1".to_owned())].into());
+    let now = at(60) + chrono::TimeDelta::milliseconds(300);
+    let first = room.store.plan_manual(job("a"), env.clone(), Trigger::Manual, now).await.unwrap();
+    let second = room.store.plan_manual(job("a"), env, Trigger::Manual, now).await.unwrap();
+    assert_eq!((first.occurrence.planned_for, second.occurrence.planned_for), (at(60), at(61)));
+    assert_eq!((first.due, second.due), (now, now));
+    room.store.finish(&finished(first.clone(), Outcome::Succeeded), vec![]).await.unwrap();
+    let stored = room.store.get(&first.id).await.unwrap().unwrap();
+    assert_eq!(stored.extra_env.0["API_TOKEN"], crate::secret::MASK, "a record keeps no secret");
+}
+
+#[tokio::test]
+async fn watermarks_only_rise() {
+    let room = room();
+    for (seconds, era) in [(100, 0), (50, 0), (70, 1), (200, 0)] {
+        room.store.raise_watermark(job("a"), at(seconds), era).await.unwrap();
+    }
+    assert_eq!(room.store.watermarks().await.unwrap()[&job("a")], Watermark { at: at(70), era: 1 });
+    assert_eq!(room.store.era().await.unwrap(), 0);
+    room.store.plan(vec![], vec![], vec![], Some(1)).await.unwrap();
+    assert_eq!(room.store.era().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn pruning_keeps_the_newest_and_the_last_of_each_job() {
+    let room = room();
+    for (name, seconds) in [("rare", 10), ("often", 20), ("often", 30), ("often", 40)] {
+        let record = row(name, seconds);
+        room.store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
+        room.store.finish(&finished(record, Outcome::Succeeded), vec![]).await.unwrap();
+    }
+    assert_eq!(room.store.prune(1).await.unwrap(), 2);
+    let outcomes = room.store.last_outcomes().await.unwrap();
+    assert_eq!(outcomes[&job("rare")].finished_at, Some(at(10)));
+    assert_eq!(outcomes[&job("often")].finished_at, Some(at(40)));
+}
+
+#[tokio::test]
+async fn a_row_from_labels_does_not_replace_a_stored_one() {
+    let room = room();
+    let stored = row("a", 60);
+    room.store.plan(vec![stored.clone()], vec![], vec![], None).await.unwrap();
+    let rebuilt = row("a", 60);
+    assert_eq!(room.store.insert_from_labels(rebuilt).await.unwrap(), stored);
+    let unknown = row("b", 90);
+    assert_eq!(room.store.insert_from_labels(unknown.clone()).await.unwrap(), unknown);
+    assert_eq!(room.store.watermarks().await.unwrap()[&job("b")].at, at(90));
+}
+
+#[tokio::test]
+async fn a_corrupt_file_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let lease = Lease::try_take(dir.path(), None).unwrap().unwrap();
+    std::fs::write(dir.path().join(FILE), b"this is no database, and it is long enough to be looked at".repeat(100))
+        .unwrap();
+    let opened = Store::open(dir.path(), &lease).unwrap();
+    let aside = opened.set_aside.unwrap();
+    assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("store.sqlite.corrupt-"), "{aside:?}");
+    assert!(aside.exists());
+    assert_eq!(opened.store.unfinished().await.unwrap(), []);
+    drop(opened.store);
+    assert_eq!(Store::open(dir.path(), &lease).unwrap().set_aside, None);
+}
+
+#[test]
+fn the_lease_is_held_once() {
+    let (state, other, stack) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut lease = Lease::try_take(state.path(), Some(stack.path())).unwrap().unwrap();
+    assert!(Lease::try_take(state.path(), None).unwrap().is_none(), "one state dir");
+    assert!(Lease::try_take(other.path(), Some(stack.path())).unwrap().is_none(), "one stack");
+    assert_eq!(lease.generation(), 1);
+    lease.set_generation(2).unwrap();
+    let id = instance(state.path(), &lease).unwrap();
+    drop(lease);
+    let lease = Lease::try_take(state.path(), Some(stack.path())).unwrap().unwrap();
+    assert_eq!(lease.generation(), 2);
+    assert_eq!(instance(state.path(), &lease).unwrap(), id);
+    assert!(Lease::try_take(other.path(), None).unwrap().is_some(), "the loser let go of what it had");
+}
+
+#[tokio::test]
+async fn rows_of_a_mark_come_with_it_and_once() {
+    let room = room();
+    assert_eq!(room.store.plan_once("start", "boot 1", vec![row("a", 60)]).await.unwrap().len(), 1);
+    assert_eq!(room.store.plan_once("start", "boot 1", vec![row("a", 61)]).await.unwrap(), []);
+    assert_eq!(room.store.plan_once("start", "boot 2", vec![row("a", 62)]).await.unwrap().len(), 1);
+    assert_eq!(room.store.unfinished().await.unwrap().len(), 2);
+}

@@ -1,0 +1,99 @@
+//! Rows that change. Each function checks that the step follows from the state that is stored.
+
+use anyhow::{Context, Result, bail, ensure};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::{plan, read, row};
+use crate::run::{Outcome, RunId, RunRecord, SkipReason, SkipRow, Started, State, Trigger};
+use crate::secret::Environment;
+
+fn get(connection: &Connection, run: &RunId) -> Result<RunRecord> {
+    read::get(connection, run)?.with_context(|| format!("there is no run {run}"))
+}
+
+pub(super) fn starting(connection: &Connection, run: &RunId, started: Started) -> Result<()> {
+    let mut record = get(connection, run)?;
+    match &record.state {
+        State::Planned { .. } => {}
+        // The mark of the process before this one, for the same container.
+        State::Starting { container } if *container == started.container => {}
+        other => bail!("run {run} is {} and cannot be started", other.word()),
+    }
+    record.state = State::Starting { container: started.container };
+    record.container_name = Some(started.name);
+    record.image = started.image.or(record.image);
+    row::update(connection, &record)
+}
+
+/// Takes a run that has a container one step further.
+pub(super) fn advance(connection: &Connection, run: &RunId, step: impl FnOnce(&mut RunRecord, String)) -> Result<()> {
+    let mut record = get(connection, run)?;
+    let Some(container) = record.state.container().map(str::to_owned) else {
+        bail!("run {run} is {} and has no container", record.state.word());
+    };
+    step(&mut record, container);
+    row::update(connection, &record)
+}
+
+pub(super) fn waiting(connection: &Connection, run: &RunId, what: Option<String>) -> Result<()> {
+    let mut record = get(connection, run)?;
+    let State::Planned { waiting } = &mut record.state else {
+        bail!("run {run} is {} and waits for nothing", record.state.word());
+    };
+    *waiting = what;
+    row::update(connection, &record)
+}
+
+pub(super) fn skip(connection: &Connection, run: &RunId, reason: SkipReason, now: DateTime<Utc>) -> Result<RunRecord> {
+    let mut record = get(connection, run)?;
+    ensure!(matches!(record.state, State::Planned { .. }), "run {run} is {} already", record.state.word());
+    record.state = State::Finished(Outcome::Skipped(reason));
+    record.finished_at = Some(now);
+    record.extra_env = Environment(record.extra_env.masked());
+    if record.trigger == Trigger::Manual {
+        row::update(connection, &record)?;
+    } else {
+        // The watermark stands above it, so that the occurrence cannot come back.
+        row::delete(connection, run)?;
+        let occurrence = &record.occurrence;
+        plan::raise(connection, &occurrence.job, occurrence.planned_for, occurrence.era)?;
+        plan::add_skips(connection, &SkipRow::one(occurrence.job.clone(), occurrence.planned_for, reason))?;
+    }
+    Ok(record)
+}
+
+pub(super) fn finish(connection: &Connection, mut record: RunRecord, next: Vec<RunRecord>) -> Result<Vec<RunRecord>> {
+    ensure!(record.outcome().is_some(), "run {} has no outcome to record", record.id);
+    // The run is over: what it was given in secret is needed no more.
+    record.extra_env = Environment(record.extra_env.masked());
+    if !row::insert(connection, &record)? {
+        let stored = get(connection, &record.id)?;
+        if let Some(outcome) = stored.outcome() {
+            ensure!(Some(outcome) == record.outcome(), "run {} ended as {outcome} already", record.id);
+        }
+        row::update(connection, &record)?;
+    }
+    plan::insert_new(connection, next)
+}
+
+pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
+        .execute(params![key, value])?;
+    Ok(())
+}
+
+pub(super) fn prune(connection: &Connection, keep: usize) -> Result<usize> {
+    let keep = i64::try_from(keep)?;
+    connection
+        .execute("DELETE FROM skips WHERE id NOT IN (SELECT id FROM skips ORDER BY last_at DESC LIMIT ?1)", [keep])?;
+    let last: Vec<RunId> = read::last_of_each_job(connection)?.into_iter().map(|record| record.id).collect();
+    let gone = connection.execute(
+        "DELETE FROM runs WHERE state = 'finished'
+           AND id NOT IN (SELECT id FROM runs WHERE state = 'finished' ORDER BY planned_for DESC, due DESC LIMIT ?1)
+           AND id NOT IN (SELECT value FROM json_each(?2))",
+        params![keep, serde_json::to_string(&last)?],
+    )?;
+    Ok(gone)
+}
