@@ -1,0 +1,22 @@
+//! The engine over its HTTP API; the only user of the client library.
+//!
+//! One file per idea: `client` (address, version), `error` (what its refusals mean), `create` and
+//! `mounts` (spec → request), `seen` (inspect → [`Seen`](super::Seen)), `frames` (log stream →
+//! [`Frame`](super::Frame)), `follow` (all of it), `images` and `logins`, `attach` (one-shots and exec), `me`; `runs` and
+//! `host` implement the two traits with them.
+
+mod attach;
+mod client;
+mod create;
+mod error;
+mod follow;
+mod frames;
+mod host;
+mod images;
+mod logins;
+mod me;
+mod mounts;
+mod runs;
+mod seen;
+
+pub use client::Docker;

@@ -1,0 +1,72 @@
+//! An image for tests on a real engine: busybox and nothing else.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// How many tests of this process use the image; the last one takes it away.
+static USERS: Mutex<usize> = Mutex::new(0);
+
+const APPLETS: &[&str] = &["sh", "sleep", "echo", "printf", "head", "tr", "id", "pwd", "hostname", "cat", "tail", "ls"];
+
+/// A use of the image.
+pub struct Image(String);
+
+impl Image {
+    pub fn new() -> Self {
+        let name = format!("tender-test-{}:busybox", std::process::id());
+        let mut users = USERS.lock().unwrap();
+        if *users == 0 {
+            import(&name);
+        }
+        *users += 1;
+        Self(name)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+        *users -= 1;
+        if *users == 0 {
+            docker(&["rmi", &self.0]);
+        }
+    }
+}
+
+/// Runs the docker command and gives what it says.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().expect("these tests need the docker command");
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// An image of busybox and nothing else.
+fn import(name: &str) {
+    assert!(Path::new("/bin/busybox").exists(), "these tests need /bin/busybox: install the package busybox");
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["bin", "tmp", "etc"] {
+        std::fs::create_dir(root.path().join(folder)).unwrap();
+    }
+    std::fs::copy("/bin/busybox", root.path().join("bin/busybox")).unwrap();
+    // Nothing for a static one.
+    let libraries = Command::new("ldd").arg("/bin/busybox").output().unwrap();
+    for path in String::from_utf8_lossy(&libraries.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
+        let inside = root.path().join(&path[1..]);
+        std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        std::fs::copy(path, inside).unwrap();
+    }
+    for applet in APPLETS {
+        std::os::unix::fs::symlink("busybox", root.path().join("bin").join(applet)).unwrap();
+    }
+    let mut tar =
+        Command::new("tar").arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
+    let import = ["import", "-c", "ENV PATH=/bin", "-", name];
+    let imported = Command::new("docker").args(import).stdin(tar.stdout.take().unwrap()).output().unwrap();
+    assert!(imported.status.success(), "docker import: {}", String::from_utf8_lossy(&imported.stderr));
+    assert!(tar.wait().unwrap().success());
+}
