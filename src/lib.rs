@@ -15,6 +15,7 @@
 //! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
 //! → [`schedule`] → [`secret`].
 
+pub mod compose;
 pub mod engine;
 pub mod job;
 pub mod journal;
