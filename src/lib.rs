@@ -17,6 +17,7 @@
 
 pub mod compose;
 pub mod engine;
+pub mod git;
 pub mod job;
 pub mod journal;
 pub mod run;
