@@ -16,6 +16,7 @@
 //! → [`schedule`] → [`secret`].
 
 pub mod compose;
+pub mod config;
 pub mod engine;
 pub mod git;
 pub mod job;

@@ -1,0 +1,263 @@
+//! One job from its definition.
+
+use chrono_tz::Tz;
+use sha2::{Digest, Sha256};
+
+use super::fields::Fields;
+use super::job_action::{self, Written};
+use super::job_file::{Definition, JobText};
+use super::names::nearest;
+use super::resolve::Context;
+use super::yaml::{Node, Value};
+use super::{Problem, job_policy};
+use crate::job::{Action, Builtin, Job, JobName};
+use crate::schedule::{Kind, Schedule};
+
+const KEYS: &[&str] = &[
+    "name",
+    "comment",
+    "schedule",
+    "trigger",
+    "onstart",
+    "timezone",
+    "jitter",
+    "missed",
+    "deadline",
+    "overlap",
+    "locks",
+    "timeout",
+    "grace",
+    "retries",
+    "on_interrupt",
+    "log",
+    "on_success",
+    "enabled",
+    "override",
+];
+
+/// A job with what its place in the list depends on.
+pub struct Built {
+    /// The job.
+    pub job: Job,
+    /// It may replace an earlier definition of its name.
+    pub replaces: bool,
+}
+
+/// Makes a job of a definition, or says why not.
+pub fn build(
+    text: &JobText,
+    definition: &Definition<'_>,
+    context: &Context<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Built> {
+    let lookup = |name: &str| context.variable(name);
+    let node = definition.node;
+    let mut fields = Fields::new(&text.origin, "without a name".to_owned(), node, text.legacy, &lookup);
+    let name = name(&mut fields, definition);
+    if let Some(name) = &name {
+        fields.rename(&format!("{:?}", name.as_str()));
+    }
+    let taken_over = name.as_ref().and_then(|name| taken_over(name, node));
+    let written = match taken_over {
+        Some(builtin) => {
+            let place = fields.place();
+            fields.warning(
+                "command",
+                place,
+                "the built-in of this name takes the place of the legacy script and keeps this schedule",
+            );
+            job_action::KEYS.iter().for_each(|key| {
+                fields.take(key);
+            });
+            fields.take("trigger");
+            Some(Written { action: Action::Builtin(builtin), legacy_form: false })
+        }
+        None => job_action::read(&mut fields, context),
+    };
+    let zone = zone(&mut fields, context.settings.timezone);
+    let schedule = name.as_ref().and_then(|name| schedule(&mut fields, zone, name));
+    let policy = job_policy::read(&mut fields, context, written.as_ref(), schedule.as_ref().map(|s| &s.0));
+    let comment = fields.raw("comment").map(|c| c.0);
+    let switched_on = fields.truth("enabled").unwrap_or(true);
+    let run_on_start = fields.truth("onstart").unwrap_or(false);
+    let replaces = fields.truth("override").unwrap_or(false);
+    let log_file = log_file(&mut fields);
+    let after_success = after_success(&mut fields, text, context);
+    let known: Vec<&'static str> = KEYS.iter().chain(job_action::KEYS).copied().collect();
+    let good = fields.finish(&known);
+    problems.append(&mut fields.problems);
+    let (name, written, (schedule, due)) = (name?, written?, schedule?);
+    if !good {
+        return None;
+    }
+    let origin = if text.variable { text.origin.clone() } else { format!("{}:{}", text.origin, node.place.line) };
+    let job = Job {
+        log_file: log_file.unwrap_or_else(|| name.log_file()),
+        comment,
+        schedule,
+        enabled: switched_on && due,
+        origin,
+        run_on_start,
+        action: written.action,
+        after_success,
+        policy,
+        name,
+    };
+    Some(Built { job, replaces })
+}
+
+/// The built-in job of this kind as it is without any definition.
+pub fn implicit(builtin: Builtin, context: &Context<'_>, problems: &mut Vec<Problem>) -> Option<Job> {
+    let text = match builtin {
+        Builtin::Autodeploy => context.settings.platform_frequency.as_str(),
+        Builtin::Logrotate => "@daily",
+    };
+    let (text, enabled) = switched(text);
+    let name = JobName::new(builtin.name()).ok()?;
+    let schedule = match Schedule::parse(text, context.settings.timezone, name.as_str()) {
+        Ok(schedule) => schedule,
+        Err(error) => {
+            problems.push(Problem::error(builtin.name(), error.to_string()));
+            return None;
+        }
+    };
+    let mut policy = job_policy::of_builtin(builtin, context);
+    policy.missed = job_policy::missed_default(&schedule);
+    Some(Job {
+        log_file: name.log_file(),
+        comment: None,
+        schedule,
+        enabled,
+        origin: "built-in".to_owned(),
+        run_on_start: false,
+        action: Action::Builtin(builtin),
+        after_success: Vec::new(),
+        policy,
+        name,
+    })
+}
+
+fn name(fields: &mut Fields<'_>, definition: &Definition<'_>) -> Option<JobName> {
+    let place = fields.place();
+    let written = fields.text("name");
+    let text = match (definition.name, written) {
+        (_, Some((name, _))) => name,
+        (Some(key), None) => key.to_owned(),
+        (None, None) => {
+            // From what it does, so that it stays the same from load to load.
+            let said = ["image", "container", "command"]
+                .map(|k| definition.node.get(k).and_then(Node::text).unwrap_or_default().to_owned());
+            let digest = Sha256::digest(said.join("\0").as_bytes());
+            let name = format!("unnamed-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
+            fields.warning("name", place, format!("is missing; it is called {name} until it has one"));
+            name
+        }
+    };
+    match JobName::new(&text) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            fields.bad("name", place, &text, error.to_string(), None);
+            None
+        }
+    }
+}
+
+/// The built-in that takes the place of a legacy script under the name of a built-in.
+fn taken_over(name: &JobName, node: &Node) -> Option<Builtin> {
+    let builtin = Builtin::from_name(name.as_str())?;
+    let script = match builtin {
+        Builtin::Autodeploy => "triggerdeploy.sh",
+        Builtin::Logrotate => "logrotate",
+    };
+    let command = node.get("command")?;
+    command.items().iter().filter_map(Node::text).any(|text| text.contains(script)).then_some(builtin)
+}
+
+/// The schedule without the `#` that legacy files switch a job off with.
+fn switched(text: &str) -> (&str, bool) {
+    match text.trim().strip_prefix('#') {
+        Some(rest) if rest.trim().is_empty() => ("@manual", false),
+        Some(rest) => (rest.trim(), false),
+        None => (text.trim(), true),
+    }
+}
+
+fn schedule(fields: &mut Fields<'_>, zone: Tz, name: &JobName) -> Option<(Schedule, bool)> {
+    let place = fields.place();
+    let Some((written, place)) = fields.text("schedule") else {
+        fields.error("schedule", place, "is missing; @manual runs it on request only");
+        return None;
+    };
+    let (text, enabled) = switched(&written);
+    match Schedule::parse(text, zone, name.as_str()) {
+        Ok(schedule) => {
+            if !enabled {
+                fields.warning("schedule", place, "begins with # and is switched off; `enabled: false` says so");
+            } else if schedule.kind() == Kind::Cron && schedule.next_after(job_policy::reference()).is_none() {
+                fields.warning("schedule", place, "is never due");
+            }
+            Some((schedule, enabled))
+        }
+        // A pattern that is switched off need not be one.
+        Err(_) if !enabled => Some((Schedule::parse("@manual", zone, name.as_str()).ok()?, false)),
+        Err(error) => {
+            fields.bad("schedule", place, &written, error.to_string(), None);
+            None
+        }
+    }
+}
+
+fn zone(fields: &mut Fields<'_>, default: Tz) -> Tz {
+    let Some((text, place)) = fields.text("timezone") else { return default };
+    match timezone(&text) {
+        Ok(zone) => zone,
+        Err((message, hint)) => {
+            fields.bad("timezone", place, &text, message, hint);
+            default
+        }
+    }
+}
+
+/// A zone by its name, or what is wrong and what may be meant.
+pub fn timezone(text: &str) -> Result<Tz, (String, Option<String>)> {
+    text.parse().map_err(|_| {
+        let near = nearest(text, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name()));
+        ("there is no such time zone".to_owned(), near.map(|n| format!("did you mean {n}?")))
+    })
+}
+
+/// A file name below the log dir.
+fn log_file(fields: &mut Fields<'_>) -> Option<String> {
+    fields.parsed("log", |text| {
+        let plain = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\0', '\n']);
+        if plain { Ok(text.to_owned()) } else { Err("expected a file name, without a folder".to_owned()) }
+    })
+}
+
+/// `on_success` and the legacy `trigger`.
+fn after_success(fields: &mut Fields<'_>, text: &JobText, context: &Context<'_>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for key in ["trigger", "on_success"] {
+        let Some(list) = fields.take(key) else { continue };
+        for (i, node) in list.items().iter().enumerate() {
+            if !matches!(node.value, Value::Map(_)) {
+                fields.error(key, node.place, format!("expected an action, found {}", node.kind()));
+                continue;
+            }
+            if key == "trigger" && node.get("command").is_none() {
+                fields.warning(key, node.place, "a trigger without a command does nothing");
+                continue;
+            }
+            let called = format!("{key} {}", i + 1);
+            let mut inner = Fields::new(&text.origin, called, node, text.legacy, fields.lookup());
+            for text in ["name", "comment"] {
+                inner.take(text);
+            }
+            let written = job_action::read(&mut inner, context);
+            inner.finish(job_action::KEYS);
+            fields.problems.append(&mut inner.problems);
+            actions.extend(written.map(|w| w.action));
+        }
+    }
+    actions
+}

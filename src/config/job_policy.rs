@@ -1,0 +1,152 @@
+//! The rules of a job from its definition.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::fields::Fields;
+use super::job_action::Written;
+use super::resolve::Context;
+use super::values;
+use super::yaml::{Node, Value};
+use crate::job::{Action, Builtin, Missed, OnInterrupt, Overlap, Policy, Retries};
+use crate::schedule::Schedule;
+
+/// Reads the rules of a job; what is not said follows from its action and schedule.
+pub fn read(
+    fields: &mut Fields<'_>,
+    context: &Context<'_>,
+    written: Option<&Written>,
+    schedule: Option<&Schedule>,
+) -> Policy {
+    let mut policy = match written.map(|w| &w.action) {
+        Some(Action::Builtin(builtin)) => of_builtin(*builtin, context),
+        _ => Policy { grace: context.settings.grace, ..Policy::default() },
+    };
+    if written.is_some_and(|w| w.legacy_form) {
+        policy.timeout = None;
+    }
+    if let Some((text, place)) = fields.text("timeout") {
+        match text.as_str() {
+            "none" => policy.timeout = None,
+            _ => match values::duration(&text) {
+                Ok(time) => policy.timeout = Some(time).filter(|t| !t.is_zero()),
+                Err(message) => fields.bad("timeout", place, &text, message, Some("`none` is no limit".to_owned())),
+            },
+        }
+    }
+    policy.overlap = fields
+        .parsed("overlap", |text| match text {
+            "skip" => Ok(Overlap::Skip),
+            "queue" => Ok(Overlap::Queue),
+            "allow" => Ok(Overlap::Allow),
+            _ => Err("expected skip, queue or allow".to_owned()),
+        })
+        .unwrap_or(policy.overlap);
+    policy.locks.extend(fields.list("locks").into_iter().map(|l| l.0));
+    policy.locks.sort();
+    policy.locks.dedup();
+    policy.grace = fields.duration("grace").unwrap_or(policy.grace);
+    policy.deadline = fields.duration("deadline").unwrap_or(policy.deadline);
+    policy.jitter = fields.duration("jitter").unwrap_or(policy.jitter);
+    policy.on_interrupt = fields
+        .parsed("on_interrupt", |text| match text {
+            "fail" => Ok(OnInterrupt::Fail),
+            "retry" => Ok(OnInterrupt::Retry),
+            _ => Err("expected fail or retry".to_owned()),
+        })
+        .unwrap_or(policy.on_interrupt);
+    policy.missed = missed(fields).or_else(|| schedule.map(missed_default)).unwrap_or(policy.missed);
+    policy.retries = retries(fields).unwrap_or(policy.retries);
+    policy
+}
+
+/// The rules of a built-in.
+pub fn of_builtin(builtin: Builtin, context: &Context<'_>) -> Policy {
+    let needs = builtin.needs();
+    Policy {
+        locks: needs.locks.iter().map(|l| (*l).to_owned()).collect(),
+        timeout: Some(needs.timeout),
+        grace: context.settings.grace,
+        on_interrupt: OnInterrupt::Retry,
+        ..Policy::default()
+    }
+}
+
+/// `skip`, `once`, `all(n)`, or `{all: n}`.
+fn missed(fields: &mut Fields<'_>) -> Option<Missed> {
+    let node = fields.take("missed")?;
+    let count = |text: &str| text.trim().parse().ok().filter(|n| *n > 0).map(Missed::All);
+    let found = match (node.text(), node.get("all").and_then(Node::text)) {
+        (Some("skip"), _) => Some(Missed::Skip),
+        (Some("once"), _) => Some(Missed::Once),
+        (Some(text), _) => text.strip_prefix("all(").and_then(|t| t.strip_suffix(')')).and_then(count),
+        (None, Some(text)) => count(text),
+        _ => None,
+    };
+    if found.is_none() {
+        fields.bad("missed", node.place, node.text().unwrap_or_default(), "expected skip, once or all(n)", None);
+    }
+    found
+}
+
+/// A number of further attempts, or a mapping.
+fn retries(fields: &mut Fields<'_>) -> Option<Retries> {
+    let node = fields.take("retries")?;
+    let mut retries = Retries::default();
+    let mut wrong = |place, key: &str, value: &str, message: &str| {
+        fields.bad("retries", place, value, format!("{key}: {message}"), None);
+    };
+    match &node.value {
+        Value::Text(text) => match text.parse() {
+            Ok(max) => retries.max = max,
+            Err(_) => wrong(node.place, "retries", text, "expected a number or a mapping"),
+        },
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                let text = value.text().unwrap_or_default();
+                let good = match key.as_str() {
+                    "max" => text.parse().map(|n| retries.max = n).is_ok(),
+                    "backoff" => values::duration(text).map(|d| retries.backoff = d).is_ok(),
+                    "max_backoff" => values::duration(text).map(|d| retries.max_backoff = d).is_ok(),
+                    "factor" => {
+                        text.parse().ok().filter(|f| (1.0..=100.0).contains(f)).map(|f| retries.factor = f).is_some()
+                    }
+                    "on" => {
+                        let codes: Option<Vec<i64>> =
+                            value.items().iter().map(|c| c.text().and_then(|t| t.parse().ok())).collect();
+                        codes.map(|codes| retries.on = codes).is_some()
+                    }
+                    _ => false,
+                };
+                if !good {
+                    wrong(
+                        value.place,
+                        key,
+                        text,
+                        "expected max, backoff, factor (1 to 100), max_backoff, or on (exit codes)",
+                    );
+                }
+            }
+        }
+        _ => wrong(node.place, "retries", "", "expected a number or a mapping"),
+    }
+    Some(retries)
+}
+
+/// Some instant at which to ask a schedule for its rhythm, the same at every load.
+pub fn reference() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + chrono::TimeDelta::days(19_723)
+}
+
+/// What is due less often than hourly is caught up once, everything else not at all.
+pub fn missed_default(schedule: &Schedule) -> Missed {
+    let first = schedule.next_after(reference());
+    let second = first.and_then(|first| schedule.next_after(first));
+    match (first, second) {
+        (Some(first), Some(second)) if (second - first).to_std().is_ok_and(|d| d <= Duration::from_secs(3600)) => {
+            Missed::Skip
+        }
+        _ => Missed::Once,
+    }
+}

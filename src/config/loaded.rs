@@ -1,0 +1,72 @@
+//! A configuration that was read as a whole.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Problem, Settings};
+use crate::job::Job;
+use crate::secret::Environment;
+
+/// A configuration that was read as a whole: what is good of it, and what was refused.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings. A bad value was replaced by its default and is among the problems.
+    pub settings: Settings,
+    /// The good jobs, built-ins included, in the order of their definition.
+    pub jobs: Vec<Job>,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+    /// The conf dirs in reading order.
+    pub conf_dirs: Vec<ConfDir>,
+    /// The compose files of the stack in the order of their `-f`.
+    pub compose_files: Vec<PathBuf>,
+    /// The environment for compose and hooks: all variables, derived ones included.
+    pub environment: Environment,
+    /// Each variable with where it came from.
+    pub values: BTreeMap<String, Sourced>,
+    /// Files that were read; a change of one of them is a reason to read again.
+    pub files: Vec<PathBuf>,
+    /// The `deploy.yml` files that were found, with their text.
+    pub deploy_files: Vec<(PathBuf, String)>,
+    /// Paths on the host that a container needs for reading all of this.
+    pub paths: Vec<PathBuf>,
+    /// Every shell file was read to its end. Where not, an older configuration is the better one.
+    pub complete: bool,
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sourced {
+    /// The value; masked by whoever shows it.
+    pub value: String,
+    /// `environment`, `default`, `derived`, or the path of a file.
+    pub source: String,
+    /// The file whose different value the process environment keeps from taking effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
+}
+
+/// One entry of the list of conf dirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfDir {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Whether it is used.
+    pub active: bool,
+    /// Why it is not, or what asked for it.
+    pub reason: Option<String>,
+}
+
+impl Loaded {
+    /// The job of this name.
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name.as_str() == name)
+    }
+
+    /// Whether anything was refused.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|p| p.severity == super::Severity::Error)
+    }
+}

@@ -1,0 +1,55 @@
+//! From text to validated values: nothing downstream sees a string that is still to be parsed.
+//!
+//! [`Probe::collect`] evaluates the shell files and gathers the text of all others ([`Collected`]);
+//! [`resolve()`] turns that into [`Loaded`] without touching anything outside.
+//!
+//! ```text
+//! probe ─▶ evaluate (shell, probe.sh) ─▶ gather ─▶ Collected ─▶ resolve ─▶ Loaded
+//!                                                                  ├─ names, raw, validate: Settings
+//!                                                                  └─ job_list ─▶ job ─▶ job_action
+//! ```
+
+mod compose_files;
+mod conf_dir;
+mod delayed;
+mod docker_args;
+mod docker_values;
+mod document;
+mod env_file;
+mod evaluate;
+mod expand;
+mod fields;
+mod gather;
+mod job;
+mod job_action;
+mod job_document;
+mod job_file;
+mod job_list;
+mod job_policy;
+mod load;
+mod loaded;
+mod masking;
+mod names;
+mod probe;
+mod problem;
+mod raw;
+mod resolve;
+mod settings;
+mod shell;
+mod shell_error;
+mod validate;
+mod values;
+mod words;
+mod yaml;
+
+pub use document::{config_document, problems_document};
+pub use job_document::{action_document, container_document, job_document};
+pub use load::{LoadError, load};
+pub use loaded::{ConfDir, Loaded, Sourced};
+pub use names::{SETTINGS, Setting, settings_example, settings_table_markdown};
+pub use probe::{
+    Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, collect_here, probe_main,
+};
+pub use problem::{Problem, Severity};
+pub use resolve::resolve;
+pub use settings::{HostKeys, Installation, LogFormat, Settings, Snapshot};

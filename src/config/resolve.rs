@@ -1,0 +1,171 @@
+//! From what was collected to a configuration. Touches nothing outside.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::masking::Masking;
+use super::names::{self, ALIASES, SETTINGS};
+use super::probe::{Collected, Text};
+use super::raw::RawSettings;
+use super::validate::{Written, validate};
+use super::{Installation, Loaded, Problem, Settings, Sourced, expand, job_list, yaml};
+use crate::secret::Environment;
+
+/// What jobs are made from.
+pub struct Context<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// Where Tender is installed.
+    pub installation: &'a Installation,
+    /// Variables and files.
+    pub collected: &'a Collected,
+    /// All variables, old and new names alike.
+    pub environment: &'a Environment,
+}
+
+impl Context<'_> {
+    /// The value of a variable.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.environment.0.get(name).cloned()
+    }
+}
+
+/// Makes a configuration; everything that is wrong is among its problems, and the rest is used.
+pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded {
+    let mut problems = std::mem::take(&mut collected.problems);
+    let (mut pairs, mut written) = (Vec::new(), Written::new());
+    let mut environment: BTreeMap<String, String> =
+        collected.values.iter().map(|(name, g)| (name.clone(), g.value.lossy())).collect();
+    for setting in SETTINGS {
+        let Some((name, chosen)) = names::choose(&collected, setting.name, setting.old, &mut problems) else {
+            continue;
+        };
+        if let Text::Bytes(_) = chosen.value {
+            problems.push(Problem::error(&chosen.source, "is not UTF-8").at_name(name));
+            continue;
+        }
+        pairs.push((setting.name.to_owned(), chosen.value.lossy()));
+        written.insert(setting.name, (name, chosen.source.clone()));
+        // Compose files use either name.
+        for alias in [Some(setting.name), setting.old].into_iter().flatten() {
+            environment.insert(alias.to_owned(), chosen.value.lossy());
+        }
+    }
+    for (new, old) in ALIASES {
+        if let Some((_, chosen)) = names::choose(&collected, new, Some(old), &mut problems) {
+            for alias in [new, old] {
+                environment.insert((*alias).to_owned(), chosen.value.lossy());
+            }
+        }
+    }
+    names::misspelt(&collected, &mut problems);
+    let raw = RawSettings::from_pairs(pairs).unwrap_or_else(|error| {
+        problems.push(Problem::error("environment", error.to_string()));
+        RawSettings::default()
+    });
+    let environment = Environment(environment);
+    let project = project(&collected, &environment);
+    let settings = validate(raw, &written, &collected, &project, &mut problems);
+    let context = Context { settings: &settings, installation, collected: &collected, environment: &environment };
+    let jobs = job_list::jobs(&context, &mut problems);
+    let values = values(&collected, &written, &settings);
+    let paths = paths(&collected, &settings);
+    let mut files: Vec<PathBuf> = collected.files.keys().cloned().collect();
+    files.push(collected.env_local.clone());
+    files.extend(collected.existing.iter().filter(|p| p.ends_with("default.env")).cloned());
+    files.sort();
+    files.dedup();
+    let deploy_files = collected
+        .files
+        .iter()
+        .filter(|(path, _)| path.ends_with("deploy.yml"))
+        .map(|(path, text)| (path.clone(), text.lossy()))
+        .collect();
+    problems.dedup();
+    let masking = Masking::of(&environment);
+    for problem in &mut problems {
+        problem.message = masking.masked(&problem.message);
+        problem.value = problem.value.as_deref().map(|value| masking.masked(value));
+        problem.hint = problem.hint.as_deref().map(|hint| masking.masked(hint));
+    }
+    let mut environment = environment;
+    environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), settings.project.clone());
+    Loaded {
+        settings,
+        jobs,
+        problems,
+        conf_dirs: collected.conf_dirs,
+        compose_files: collected.compose_files,
+        environment,
+        values,
+        files,
+        deploy_files,
+        paths,
+        complete: collected.complete,
+    }
+}
+
+/// All variables with their sources, and the defaults of the settings that nobody sets.
+fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTreeMap<String, Sourced> {
+    let mut values: BTreeMap<String, Sourced> = collected
+        .values
+        .iter()
+        .map(|(name, g)| {
+            let sourced = Sourced { value: g.value.lossy(), source: g.source.clone(), frozen: g.frozen.clone() };
+            (name.clone(), sourced)
+        })
+        .collect();
+    for setting in SETTINGS.iter().filter(|s| !written.contains_key(s.name)) {
+        let (value, source) = if setting.name == "COMPOSE_PROJECT_NAME" {
+            (settings.project.clone(), "derived")
+        } else {
+            (setting.default.to_owned(), "default")
+        };
+        values.insert(setting.name.to_owned(), Sourced { value, source: source.to_owned(), frozen: None });
+    }
+    values
+}
+
+/// The compose project as compose itself finds it where no variable names it.
+fn project(collected: &Collected, environment: &Environment) -> String {
+    let dir = &collected.compose_dir;
+    let text = |name: &str| collected.files.get(&dir.join(name)).map(Text::lossy).unwrap_or_default();
+    let lookup = |name: &str| environment.0.get(name).cloned();
+    let dotenv = text(".env").lines().find_map(|line| {
+        let value = line.trim().strip_prefix("COMPOSE_PROJECT_NAME=")?.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then(|| value.to_owned())
+    });
+    let named = || {
+        let documents = yaml::parse(&text("docker-compose.yml")).ok()?;
+        let name = documents.first()?.get("name")?.text().map(|n| expand::plain(n, &lookup).0)?;
+        (!name.is_empty()).then_some(name)
+    };
+    let folder = || {
+        let name = dir.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+        name.trim_start_matches(['-', '_']).to_owned()
+    };
+    let found = dotenv.or_else(named).unwrap_or_else(folder);
+    if found.is_empty() { "stack".to_owned() } else { found }
+}
+
+/// The host paths that a container needs for reading all of this, none below another. Keys and
+/// logins are no part of it.
+fn paths(collected: &Collected, settings: &Settings) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = vec![collected.compose_dir.clone()];
+    let existing = |path: &&PathBuf| collected.existing.contains(*path);
+    paths.extend(collected.checkout.clone());
+    paths.extend(settings.checkouts.iter().filter(existing).cloned());
+    paths.extend(settings.probe_dirs.iter().filter(existing).cloned());
+    paths.extend(collected.conf_dirs.iter().filter(|d| d.active).map(|d| d.path.clone()));
+    let parents = [Some(&collected.env_local), collected.env_local_target.as_ref()];
+    paths.extend(parents.into_iter().flatten().filter_map(|p| p.parent()).map(Path::to_owned));
+    paths.sort();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !kept.iter().any(|k| path.starts_with(k)) {
+            kept.push(path);
+        }
+    }
+    kept
+}

@@ -1,0 +1,248 @@
+//! From texts to settings: every bad value is reported and replaced by its default.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+
+use super::conf_dir::{self, Entry, absolute};
+use super::names::Setting;
+use super::probe::Collected;
+use super::raw::RawSettings;
+use super::{HostKeys, LogFormat, Problem, Settings, Snapshot, job, values, words};
+use crate::schedule::Schedule;
+
+/// Where each setting was written: its name there and its source.
+pub type Written = BTreeMap<&'static str, (&'static str, String)>;
+
+/// Makes the settings. `project` is the compose project where no variable names it.
+pub fn validate(
+    raw: RawSettings,
+    written: &Written,
+    collected: &Collected,
+    project: &str,
+    problems: &mut Vec<Problem>,
+) -> Settings {
+    let mut check = Check { written, problems };
+    let dir = &collected.compose_dir;
+    let path = |text: &str| -> Result<PathBuf, String> {
+        if text.starts_with('/') {
+            Ok(absolute(Path::new("/"), text))
+        } else {
+            Err("expected an absolute path".to_owned())
+        }
+    };
+    let below_dir = |text: &str| Ok(absolute(dir, text));
+    let whole = |text: &str| {
+        text.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number above zero".to_owned())
+    };
+    let mut checkouts = vec![match &collected.checkout {
+        Some(top) => top.clone(),
+        None => {
+            check.problems.push(
+                Problem::warning(dir.display().to_string(), "lies in no git checkout and cannot be deployed")
+                    .hint("clone the stack's repository, with its .git folder"),
+            );
+            dir.clone()
+        }
+    }];
+    for repo in check.folders("BIRDHOUSE_AUTODEPLOY_EXTRA_REPOS", raw.birdhouse_autodeploy_extra_repos, dir) {
+        if !collected.existing.contains(&repo) {
+            check.warn("BIRDHOUSE_AUTODEPLOY_EXTRA_REPOS", &repo.display().to_string(), "the checkout does not exist");
+        }
+        if !checkouts.contains(&repo) {
+            checkouts.push(repo);
+        }
+    }
+    // Read elsewhere, by name.
+    drop((
+        raw.birdhouse_extra_conf_dirs,
+        raw.birdhouse_default_conf_dirs,
+        raw.birdhouse_autodeploy_extra_scheduler_jobs,
+    ));
+    check.value("BIRDHOUSE_BACKWARD_COMPATIBLE_ALLOWED", raw.birdhouse_backward_compatible_allowed, |text| {
+        values::truth(text).ok_or_else(|| "expected True or False".to_owned())
+    });
+    Settings {
+        compose_dir: dir.clone(),
+        env_local: collected.env_local.clone(),
+        project: check
+            .value("COMPOSE_PROJECT_NAME", raw.compose_project_name, project_name)
+            .unwrap_or_else(|| project.to_owned()),
+        checkouts,
+        timezone: check
+            .value("SCHEDULER_TIMEZONE", raw.scheduler_timezone, |text| {
+                job::timezone(text).map_err(|(message, hint)| match hint {
+                    Some(hint) => format!("{message}; {hint}"),
+                    None => format!("{message}; expected one such as UTC or America/Montreal"),
+                })
+            })
+            .unwrap_or(Tz::UTC),
+        state_dir: check.value("SCHEDULER_STATE_DIR", raw.scheduler_state_dir, path).unwrap_or_default(),
+        log_dir: check.value("BIRDHOUSE_LOG_DIR", raw.birdhouse_log_dir, path).unwrap_or_default(),
+        log_format: check
+            .value("SCHEDULER_LOG_FORMAT", raw.scheduler_log_format, |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("expected text or json".to_owned()),
+            })
+            .unwrap_or_default(),
+        log_level: check.value("SCHEDULER_LOG_LEVEL", raw.scheduler_log_level, log_level).unwrap_or_default(),
+        max_running: check
+            .value("SCHEDULER_MAX_RUNNING", raw.scheduler_max_running, |t| {
+                usize::try_from(whole(t)?).map_err(|_| "too large".to_owned())
+            })
+            .unwrap_or(1),
+        grace: check.value("SCHEDULER_GRACE", raw.scheduler_grace, values::duration).unwrap_or_default(),
+        max_output: check.value("SCHEDULER_MAX_OUTPUT", raw.scheduler_max_output, values::bytes).unwrap_or_default(),
+        keep_runs: check
+            .value("SCHEDULER_KEEP_RUNS", raw.scheduler_keep_runs, |t| {
+                usize::try_from(whole(t)?).map_err(|_| "too large".to_owned())
+            })
+            .unwrap_or(1),
+        start_delay: check
+            .value("SCHEDULER_START_DELAY", raw.scheduler_start_delay, values::duration)
+            .unwrap_or_default(),
+        image: own_image(&mut check, raw.scheduler_image),
+        platform_frequency: check
+            .value("BIRDHOUSE_AUTODEPLOY_PLATFORM_FREQUENCY", raw.birdhouse_autodeploy_platform_frequency, |text| {
+                let pattern = text.trim().trim_start_matches('#').trim();
+                match Schedule::parse(pattern, Tz::UTC, "autodeploy") {
+                    Err(error) if pattern == text.trim() => Err(error.to_string()),
+                    _ => Ok(text.to_owned()),
+                }
+            })
+            .unwrap_or_default(),
+        key_dir: check.value(
+            "BIRDHOUSE_AUTODEPLOY_DEPLOY_KEY_ROOT_DIR",
+            raw.birdhouse_autodeploy_deploy_key_root_dir,
+            path,
+        ),
+        host_keys: check
+            .value("BIRDHOUSE_AUTODEPLOY_HOST_KEYS", raw.birdhouse_autodeploy_host_keys, |text| match text {
+                "accept-new" => Ok(HostKeys::AcceptNew),
+                "strict" => Ok(HostKeys::Strict),
+                _ => Err("expected accept-new or strict".to_owned()),
+            })
+            .unwrap_or_default(),
+        code_ownership: check.value(
+            "BIRDHOUSE_AUTODEPLOY_CODE_OWNERSHIP",
+            raw.birdhouse_autodeploy_code_ownership,
+            |text| {
+                let ids = text.split_once(':').and_then(|(u, g)| Some((u.parse().ok()?, g.parse().ok()?)));
+                ids.ok_or_else(|| "expected uid:gid in numbers, such as 1000:1000".to_owned())
+            },
+        ),
+        snapshot: check
+            .value("BIRDHOUSE_AUTODEPLOY_SNAPSHOT", raw.birdhouse_autodeploy_snapshot, |text| match text {
+                "all" => Ok(Snapshot::All),
+                "available" => Ok(Snapshot::Available),
+                _ => Err("expected all or available".to_owned()),
+            })
+            .unwrap_or_default(),
+        compose_command: check.value(
+            "BIRDHOUSE_AUTODEPLOY_COMPOSE_COMMAND",
+            raw.birdhouse_autodeploy_compose_command,
+            below_dir,
+        ),
+        autodeploy_image: raw.scheduler_job_autodeploy_image,
+        up_options: check
+            .value("BIRDHOUSE_COMPOSE_UP_EXTRA_OPTS", raw.birdhouse_compose_up_extra_opts, words::words)
+            .unwrap_or_default(),
+        gate_soak: check.value("SCHEDULER_GATE_SOAK", raw.scheduler_gate_soak, values::duration).unwrap_or_default(),
+        gate_timeout: check
+            .value("SCHEDULER_GATE_TIMEOUT", raw.scheduler_gate_timeout, values::duration)
+            .unwrap_or_default(),
+        min_free: check.value("SCHEDULER_MIN_FREE", raw.scheduler_min_free, values::bytes).unwrap_or_default(),
+        docker_config: check.value("SCHEDULER_DOCKER_CONFIG", raw.scheduler_docker_config, path),
+        docker_host: check.value("DOCKER_HOST", raw.docker_host, |text| {
+            let known = ["unix://", "tcp://", "http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+            if known { Ok(text.to_owned()) } else { Err("expected unix:///path or tcp://host:port".to_owned()) }
+        }),
+        probe_dirs: check.folders("SCHEDULER_PROBE_DIRS", raw.scheduler_probe_dirs, dir),
+        pids_limit: check
+            .value("SCHEDULER_PIDS_LIMIT", raw.scheduler_pids_limit, |t| {
+                i64::try_from(whole(t)?).map_err(|_| "too large".to_owned())
+            })
+            .unwrap_or(-1),
+    }
+}
+
+struct Check<'a> {
+    written: &'a Written,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    /// The value, or the default of the table where it is absent or bad.
+    fn value<T>(&mut self, name: &str, raw: Option<String>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let default = Setting::find(name).map(|s| s.default).filter(|d| !d.is_empty());
+        if let Some(text) = raw {
+            match parse(text.trim()) {
+                Ok(value) => return Some(value),
+                Err(message) => {
+                    let (key, source) = self.origin(name);
+                    let holds = default.map_or("it counts as not set".to_owned(), |d| format!("the default {d} holds"));
+                    self.problems.push(Problem::error(source, message).at(&key, &text).hint(holds));
+                }
+            }
+        }
+        default.and_then(|text| parse(text).ok())
+    }
+
+    fn folders(&mut self, name: &str, raw: Option<String>, base: &Path) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        for entry in conf_dir::entries(&raw.unwrap_or_default()) {
+            let Entry::Path(path) = entry else { continue };
+            let path = absolute(base, path);
+            if !folders.contains(&path) {
+                folders.push(path);
+            }
+        }
+        if name == "SCHEDULER_PROBE_DIRS" && folders.iter().any(|f| f == Path::new("/")) {
+            self.warn(name, "/", "lets configuration files read everything on the host");
+        }
+        folders
+    }
+
+    fn warn(&mut self, name: &str, value: &str, message: &str) {
+        let (key, source) = self.origin(name);
+        self.problems.push(Problem::warning(source, message).at(&key, value));
+    }
+
+    fn origin(&self, name: &str) -> (String, String) {
+        let (key, source) =
+            self.written.get(name).map_or((name, "environment"), |(key, source)| (*key, source.as_str()));
+        (key.to_owned(), source.to_owned())
+    }
+}
+
+/// What compose takes as the name of a project.
+fn project_name(text: &str) -> Result<String, String> {
+    let good = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("expected lower-case letters, digits, dashes and underscores, a letter or digit first".to_owned())
+    }
+}
+
+/// A level, or `target=level` in a list separated by commas.
+fn log_level(text: &str) -> Result<String, String> {
+    let level = |l: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&l.to_ascii_lowercase().as_str());
+    if text.split(',').all(|part| level(part.rsplit('=').next().unwrap_or(part).trim())) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected error, warn, info, debug or trace".to_owned())
+    }
+}
+
+/// A stack may still set the image of the legacy scheduler, which knows no built-in job.
+fn own_image(check: &mut Check<'_>, raw: Option<String>) -> String {
+    if let Some(image) = raw.as_deref().filter(|image| image.starts_with("pavics/crontab")) {
+        check.warn("SCHEDULER_IMAGE", image, "is the image of the legacy scheduler and is not used");
+    }
+    let raw = raw.filter(|image| !image.starts_with("pavics/crontab"));
+    check.value("SCHEDULER_IMAGE", raw, |text| Ok(text.to_owned())).unwrap_or_default()
+}
