@@ -22,6 +22,7 @@ pub mod git;
 pub mod job;
 pub mod journal;
 pub mod run;
+pub mod runner;
 pub mod schedule;
 pub mod secret;
 pub mod store;

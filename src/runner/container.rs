@@ -1,0 +1,339 @@
+//! Which container an action becomes. Pure; the run's own labels and environment come later.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Installation, Settings};
+use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, Job, Mount, MountSource, PullPolicy};
+use crate::run::RunId;
+use crate::secret::Environment;
+
+/// Where the engine's socket lies inside Tender's own containers.
+pub const SOCKET: &str = "/var/run/docker.sock";
+
+/// Where the state lies inside Tender's own containers.
+pub const STATE: &str = "/var/lib/tender";
+
+/// Processes that a container of Tender's own may have.
+const PIDS: i64 = 512;
+
+/// The container of an action. `job` is the job that it belongs to, `paths` what the
+/// configuration was read from: a built-in that works on the checkouts reads it again.
+pub fn container_for(
+    action: &Action,
+    job: Option<&Job>,
+    settings: &Settings,
+    installation: &Installation,
+    paths: &[PathBuf],
+) -> ContainerSpec {
+    match action {
+        Action::Run(spec) => {
+            let pids = spec.pids.or((settings.pids_limit > 0).then_some(settings.pids_limit));
+            ContainerSpec { pids, ..(**spec).clone() }
+        }
+        Action::Exec(exec) => holder(exec, settings, installation),
+        Action::Builtin(builtin) => built_in(*builtin, job, settings, installation, paths),
+    }
+}
+
+/// An action with further environment for one run.
+#[must_use]
+pub fn with_env(action: &Action, extra: &Environment) -> Action {
+    let mut action = action.clone();
+    let add = |env: &mut Environment| env.0.extend(extra.0.clone());
+    match &mut action {
+        Action::Run(spec) => add(&mut spec.env),
+        Action::Exec(exec) => add(&mut exec.env),
+        Action::Builtin(_) => {}
+    }
+    action
+}
+
+/// Where a run may leave its result document, inside its container; `None` for containers that
+/// do not have the state volume.
+pub fn result_path(action: &Action, run: &RunId) -> Option<PathBuf> {
+    match action {
+        Action::Builtin(builtin) if builtin.needs().state => {
+            Some(Path::new(STATE).join("results").join(format!("{run}.json")))
+        }
+        _ => None,
+    }
+}
+
+/// What all containers of Tender's own image share: as little as possible.
+pub fn hardened(installation: &Installation, command: &[&str]) -> ContainerSpec {
+    ContainerSpec {
+        image: installation.image.clone(),
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        networks: vec!["none".to_owned()],
+        cap_drop: vec!["ALL".to_owned()],
+        security_opt: vec!["no-new-privileges".to_owned()],
+        read_only: true,
+        mounts: vec![tmpfs()],
+        pids: Some(PIDS),
+        // It runs already: this very image.
+        pull: PullPolicy::Never,
+        ..ContainerSpec::default()
+    }
+}
+
+fn tmpfs() -> Mount {
+    Mount {
+        source: MountSource::Tmpfs("mode=1777".to_owned()),
+        target: "/tmp".into(),
+        read_only: false,
+        options: vec![],
+        create: false,
+    }
+}
+
+/// Gives a container the engine: its socket, or the address of a proxy and a network to reach it.
+fn give_engine(spec: &mut ContainerSpec, settings: &Settings, installation: &Installation) {
+    match remote(settings) {
+        Some(host) => {
+            spec.env.0.insert("DOCKER_HOST".to_owned(), host.to_owned());
+            spec.networks = vec!["bridge".to_owned()];
+        }
+        None => spec.mounts.push(Mount::bind(&installation.socket, SOCKET, false)),
+    }
+}
+
+/// The engine's address when it is no socket of this host.
+fn remote(settings: &Settings) -> Option<&str> {
+    settings.docker_host.as_deref().filter(|host| !host.starts_with("unix:") && !host.starts_with('/'))
+}
+
+fn holder(exec: &ExecSpec, settings: &Settings, installation: &Installation) -> ContainerSpec {
+    let mut spec = hardened(installation, &["job", "exec"]);
+    spec.env.0.insert("TENDER_EXEC".to_owned(), json(exec));
+    spec.env.0.insert("TENDER_STACK".to_owned(), settings.project.clone());
+    give_engine(&mut spec, settings, installation);
+    spec
+}
+
+fn built_in(
+    builtin: Builtin,
+    job: Option<&Job>,
+    settings: &Settings,
+    installation: &Installation,
+    paths: &[PathBuf],
+) -> ContainerSpec {
+    let needs = builtin.needs();
+    let mut spec = hardened(installation, &["job", builtin.name()]);
+    spec.cap_add = needs.capabilities.iter().map(|cap| (*cap).to_owned()).collect();
+    if needs.network {
+        spec.networks = vec!["bridge".to_owned()];
+    }
+    if needs.socket {
+        give_engine(&mut spec, settings, installation);
+    }
+    let mut mounts = Mounts::default();
+    if needs.checkouts {
+        mounts.add(&settings.compose_dir, false);
+        settings.checkouts.iter().chain(paths).for_each(|path| mounts.add(path, false));
+        settings.docker_config.iter().for_each(|path| mounts.add(path, true));
+    }
+    if needs.keys {
+        settings.key_dir.iter().for_each(|path| mounts.add(path, true));
+    }
+    if needs.logs {
+        mounts.add(&settings.log_dir, false);
+    }
+    spec.mounts.extend(mounts.least());
+    // Without the compose dir there is nothing to do, without a log dir nowhere to write; what else
+    // was named and is not there is reported by those who look for it.
+    let needed = |path: &PathBuf| settings.compose_dir.starts_with(path) || settings.log_dir.starts_with(path);
+    spec.optional = mounts.0.into_keys().filter(|path| !needed(path)).collect();
+    if needs.state {
+        spec.mounts.push(Mount {
+            source: installation.state.clone(),
+            target: STATE.into(),
+            read_only: false,
+            options: vec![],
+            create: false,
+        });
+    }
+    let inside =
+        Settings { state_dir: STATE.into(), docker_host: remote(settings).map(str::to_owned), ..settings.clone() };
+    spec.env.0.insert("TENDER_SETTINGS".to_owned(), json(&inside));
+    spec.env.0.insert("TENDER_INSTANCE".to_owned(), installation.instance.clone());
+    if let Some(job) = job {
+        spec.env.0.insert("TENDER_JOB".to_owned(), job.name.to_string());
+    }
+    spec
+}
+
+/// Host paths at their own place.
+#[derive(Default)]
+struct Mounts(BTreeMap<PathBuf, bool>);
+
+impl Mounts {
+    /// Adds a path; writable wins over read-only.
+    fn add(&mut self, path: &Path, read_only: bool) {
+        // The root of the host is never handed over, whatever the configuration says.
+        if path.is_absolute() && path.parent().is_some() {
+            *self.0.entry(path.to_owned()).or_insert(read_only) &= read_only;
+        }
+    }
+
+    /// The mounts, without those that another one of the same kind covers. A read-only path below
+    /// a writable one keeps its own mount.
+    fn least(&self) -> Vec<Mount> {
+        let covered = |path: &Path, read_only: bool| {
+            let above = path.ancestors().skip(1).find_map(|above| self.0.get(above));
+            above.is_some_and(|other| *other == read_only)
+        };
+        let needed = self.0.iter().filter(|(path, read_only)| !covered(path, **read_only));
+        needed.map(|(path, read_only)| Mount::same_path(path, *read_only)).collect()
+    }
+}
+
+/// These types always have a JSON form: their keys are text and they hold no foreign code.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{HostKeys, LogFormat, Snapshot};
+    use crate::job::ExecTarget;
+
+    fn settings() -> Settings {
+        Settings {
+            compose_dir: "/srv/stack/birdhouse".into(),
+            env_local: "/srv/private/env.local".into(),
+            project: "birdhouse".to_owned(),
+            checkouts: vec!["/srv/stack".into(), "/srv/private".into()],
+            timezone: chrono_tz::UTC,
+            state_dir: "/var/lib/tender".into(),
+            log_dir: "/var/log/birdhouse".into(),
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            max_running: 8,
+            grace: Duration::from_secs(10),
+            max_output: 1 << 32,
+            keep_runs: 100,
+            start_delay: Duration::ZERO,
+            image: "tender".to_owned(),
+            platform_frequency: "@daily".to_owned(),
+            key_dir: Some("/srv/stack/keys".into()),
+            host_keys: HostKeys::AcceptNew,
+            code_ownership: None,
+            snapshot: Snapshot::All,
+            compose_command: None,
+            autodeploy_image: None,
+            up_options: vec![],
+            gate_soak: Duration::ZERO,
+            gate_timeout: Duration::ZERO,
+            min_free: 0,
+            docker_config: None,
+            docker_host: Some("unix:///run/user/docker.sock".to_owned()),
+            probe_dirs: vec![],
+            pids_limit: 4096,
+        }
+    }
+
+    fn installation() -> Installation {
+        Installation {
+            image: "sha256:abc".to_owned(),
+            socket: "/run/user/docker.sock".into(),
+            state: MountSource::Volume("tender-state".to_owned()),
+            instance: "i1".to_owned(),
+        }
+    }
+
+    fn made(action: &Action, paths: &[&str]) -> ContainerSpec {
+        let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+        container_for(action, None, &settings(), &installation(), &paths)
+    }
+
+    fn mounts(spec: &ContainerSpec) -> Vec<String> {
+        let source = |source: &MountSource| match source {
+            MountSource::Bind(path) => path.display().to_string(),
+            MountSource::Volume(name) => format!("volume {name}"),
+            MountSource::Anonymous => "anonymous".to_owned(),
+            MountSource::Tmpfs(_) => "memory".to_owned(),
+        };
+        assert!(spec.mounts.iter().all(|m| !m.create), "a missing path of the host is never created");
+        spec.mounts
+            .iter()
+            .map(|m| format!("{} at {}{}", source(&m.source), m.target.display(), if m.read_only { " ro" } else { "" }))
+            .collect()
+    }
+
+    #[test]
+    fn built_ins_get_what_they_need_and_nothing_else() {
+        let rotate = made(&Action::Builtin(Builtin::Logrotate), &["/srv/elsewhere"]);
+        assert_eq!(
+            mounts(&rotate),
+            ["memory at /tmp", "/var/log/birdhouse at /var/log/birdhouse", "volume tender-state at /var/lib/tender"]
+        );
+        assert_eq!((rotate.networks.clone(), rotate.image.as_str()), (vec!["none".to_owned()], "sha256:abc"));
+        let deploy = made(&Action::Builtin(Builtin::Autodeploy), &["/srv/stack/inside", "/srv/elsewhere", "/"]);
+        assert_eq!(
+            mounts(&deploy),
+            [
+                "memory at /tmp",
+                "/run/user/docker.sock at /var/run/docker.sock",
+                "/srv/elsewhere at /srv/elsewhere",
+                "/srv/private at /srv/private",
+                "/srv/stack at /srv/stack",
+                "/srv/stack/keys at /srv/stack/keys ro",
+                "/var/log/birdhouse at /var/log/birdhouse",
+                "volume tender-state at /var/lib/tender",
+            ]
+        );
+        let optional: Vec<PathBuf> =
+            ["/srv/elsewhere", "/srv/private", "/srv/stack/inside", "/srv/stack/keys"].map(PathBuf::from).into();
+        assert_eq!(deploy.optional, optional);
+        assert!(rotate.optional.is_empty());
+        let inside: Settings = serde_json::from_str(&deploy.env.0["TENDER_SETTINGS"]).unwrap();
+        assert_eq!(inside.docker_host, None, "the socket lies at its usual place inside");
+        for builtin in Builtin::ALL {
+            let spec = made(&Action::Builtin(*builtin), &[]);
+            assert!(spec.read_only && !spec.privileged && spec.labels.is_empty(), "{builtin}");
+            assert_eq!(spec.cap_drop, ["ALL"], "{builtin}");
+            assert_eq!(spec.cap_add, builtin.needs().capabilities, "{builtin}");
+            assert_eq!(spec.security_opt, ["no-new-privileges"], "{builtin}");
+            assert_eq!(spec.command, ["job", builtin.name()], "{builtin}");
+        }
+    }
+
+    #[test]
+    fn a_remote_engine_is_reached_by_its_address() {
+        let remote = Settings { docker_host: Some("tcp://proxy:2375".to_owned()), ..settings() };
+        let spec = container_for(&Action::Builtin(Builtin::Autodeploy), None, &remote, &installation(), &[]);
+        assert_eq!(spec.env.0["DOCKER_HOST"], "tcp://proxy:2375");
+        assert!(!mounts(&spec).iter().any(|mount| mount.contains("docker.sock")));
+    }
+
+    #[test]
+    fn a_holder_gets_the_command_and_the_socket() {
+        let exec = ExecSpec {
+            target: ExecTarget::Service("web".to_owned()),
+            command: vec!["echo".to_owned(), "a b".to_owned()],
+            env: Environment::default(),
+            user: None,
+            workdir: None,
+            privileged: false,
+        };
+        let extra = Environment([("ONCE".to_owned(), "1".to_owned())].into());
+        let spec = made(&with_env(&Action::Exec(Box::new(exec.clone())), &extra), &[]);
+        assert_eq!(mounts(&spec), ["memory at /tmp", "/run/user/docker.sock at /var/run/docker.sock"]);
+        assert_eq!(spec.networks, ["none"]);
+        let told: ExecSpec = serde_json::from_str(&spec.env.0["TENDER_EXEC"]).unwrap();
+        assert_eq!(told, ExecSpec { env: extra, ..exec });
+    }
+
+    #[test]
+    fn a_users_container_stays_as_it_was_written() {
+        let spec = ContainerSpec { image: "busybox".to_owned(), ..ContainerSpec::default() };
+        let run = |spec: &ContainerSpec| made(&Action::Run(Box::new(spec.clone())), &["/srv"]);
+        assert_eq!(run(&spec), ContainerSpec { pids: Some(4096), ..spec.clone() });
+        let own = ContainerSpec { pids: Some(7), ..spec };
+        assert_eq!(run(&own), own);
+    }
+}

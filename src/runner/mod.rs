@@ -1,0 +1,26 @@
+//! The life of runs, from the row to the record.
+//!
+//! [`perform`] is that life as one function; [`guard`] decides who may begin it; [`recovery`]
+//! takes it up again after a crash; [`output`] writes down what it says. [`Runner`] drives them
+//! all for the loop of the daemon.
+
+pub mod container;
+mod follow;
+pub mod guard;
+pub mod installation;
+pub mod joblog;
+mod judge;
+pub mod labels;
+pub mod next;
+pub mod output;
+mod pause;
+pub mod perform;
+pub mod probe;
+pub mod projection;
+pub mod recovery;
+mod room;
+pub mod shelf;
+pub mod spool;
+mod task;
+
+pub use room::{Event, Room, Runner};

@@ -1,0 +1,141 @@
+//! What follows from an outcome: the next attempt, the next action. Pure.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::job::{Job, OnInterrupt, Retries};
+use crate::run::{Occurrence, Outcome, RunRecord, Trigger};
+
+/// The rows that follow from a finished run at `now`.
+pub fn rows(record: &RunRecord, job: &Job, now: DateTime<Utc>) -> Vec<RunRecord> {
+    let Some(outcome) = record.outcome() else { return vec![] };
+    let occurrence = &record.occurrence;
+    if outcome.is_success() {
+        let next = usize::try_from(occurrence.part).unwrap_or(usize::MAX);
+        if job.after_success.get(next).is_none() {
+            return vec![];
+        }
+        let occurrence = Occurrence { part: occurrence.part + 1, attempt: 1, ..occurrence.clone() };
+        return vec![follower(record, occurrence, Trigger::FollowUp, now)];
+    }
+    match pause(outcome, occurrence.attempt, job) {
+        None => vec![],
+        Some(pause) => {
+            let occurrence = Occurrence { attempt: occurrence.attempt + 1, ..occurrence.clone() };
+            let due = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
+            vec![follower(record, occurrence, Trigger::Retry, due.unwrap_or(now))]
+        }
+    }
+}
+
+fn follower(record: &RunRecord, occurrence: Occurrence, trigger: Trigger, due: DateTime<Utc>) -> RunRecord {
+    let mut next = RunRecord::planned(occurrence, trigger);
+    next.due = due;
+    next.log_file.clone_from(&record.log_file);
+    next.extra_env.clone_from(&record.extra_env);
+    next
+}
+
+/// How long after this outcome the next attempt is due; `None` when there is none.
+fn pause(outcome: &Outcome, attempt: u32, job: &Job) -> Option<Duration> {
+    let retries = &job.policy.retries;
+    let left = attempt <= retries.max;
+    match outcome {
+        Outcome::Failed { code, .. } if retries.on.is_empty() || retries.on.contains(code) => {
+            left.then(|| backoff(retries, attempt))
+        }
+        Outcome::TimedOut | Outcome::CouldNotStart(_) if retries.on.is_empty() => {
+            left.then(|| backoff(retries, attempt))
+        }
+        // Once beyond the attempts that failures may take.
+        Outcome::Interrupted { .. } if job.policy.on_interrupt == OnInterrupt::Retry => {
+            (attempt <= retries.max + 1).then_some(Duration::ZERO)
+        }
+        _ => None,
+    }
+}
+
+/// `backoff × factor^(attempt-1)`, at most `max_backoff`.
+fn backoff(retries: &Retries, attempt: u32) -> Duration {
+    let power = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+    let seconds = retries.backoff.as_secs_f64() * retries.factor.max(1.0).powi(power);
+    Duration::try_from_secs_f64(seconds).unwrap_or(retries.max_backoff).min(retries.max_backoff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Action, Builtin, JobName, Policy};
+    use crate::run::{SkipReason, State};
+    use crate::schedule::Schedule;
+
+    fn job(max: u32, on: &[i64], on_interrupt: OnInterrupt, after: usize) -> Job {
+        Job {
+            name: JobName::new("a").unwrap(),
+            comment: None,
+            schedule: Schedule::parse("@manual", chrono_tz::UTC, "a").unwrap(),
+            enabled: true,
+            run_on_start: false,
+            origin: "test".to_owned(),
+            action: Action::Builtin(Builtin::Logrotate),
+            after_success: vec![Action::Builtin(Builtin::Logrotate); after],
+            policy: Policy {
+                retries: Retries { max, on: on.to_vec(), ..Retries::default() },
+                on_interrupt,
+                ..Policy::default()
+            },
+            log_file: "a.log".to_owned(),
+        }
+    }
+
+    fn ended(outcome: Outcome, attempt: u32, part: u32) -> RunRecord {
+        let at = DateTime::from_timestamp(0, 0).unwrap();
+        let occurrence = Occurrence { attempt, part, ..Occurrence::first(JobName::new("a").unwrap(), at, 0) };
+        let mut record = RunRecord::planned(occurrence, Trigger::Schedule);
+        record.state = State::Finished(outcome);
+        record
+    }
+
+    #[test]
+    fn attempts() {
+        use OnInterrupt::{Fail, Retry};
+        let failed = |code| Outcome::Failed { code, oom: false };
+        let (none, interrupted) = (None, Outcome::Interrupted { code: 137 });
+        for (outcome, attempt, max, on, on_interrupt, expected) in [
+            (failed(1), 1, 0, vec![], Fail, none),
+            (failed(1), 1, 3, vec![], Fail, Some(10)),
+            (failed(1), 2, 3, vec![], Fail, Some(20)),
+            (failed(1), 3, 3, vec![], Fail, Some(40)),
+            (failed(1), 4, 3, vec![], Fail, none),
+            (failed(1), 9, 99, vec![], Fail, Some(600)),
+            (failed(1), 1, 3, vec![75], Fail, none),
+            (failed(75), 1, 3, vec![75], Fail, Some(10)),
+            (Outcome::TimedOut, 1, 1, vec![], Fail, Some(10)),
+            (Outcome::CouldNotStart("x".to_owned()), 1, 1, vec![], Fail, Some(10)),
+            (Outcome::Lost, 1, 9, vec![], Retry, none),
+            (Outcome::Cancelled, 1, 9, vec![], Retry, none),
+            (Outcome::Skipped(SkipReason::Overlap), 1, 9, vec![], Retry, none),
+            (interrupted.clone(), 1, 3, vec![], Fail, none),
+            (interrupted.clone(), 1, 0, vec![], Retry, Some(0)),
+            (interrupted, 2, 0, vec![], Retry, none),
+        ] {
+            let job = job(max, &on, on_interrupt, 0);
+            let next = rows(&ended(outcome.clone(), attempt, 0), &job, DateTime::from_timestamp(0, 0).unwrap());
+            assert_eq!(next.first().map(|r| r.due.timestamp()), expected, "{outcome} attempt {attempt} of {max}");
+            assert!(next.iter().all(|r| r.occurrence.attempt == attempt + 1 && r.trigger == Trigger::Retry));
+        }
+    }
+
+    #[test]
+    fn actions_follow_one_by_one_after_a_success() {
+        let job = job(0, &[], OnInterrupt::Fail, 2);
+        let now = DateTime::from_timestamp(5, 0).unwrap();
+        let next = rows(&ended(Outcome::Succeeded, 3, 0), &job, now);
+        assert_eq!((next[0].occurrence.part, next[0].occurrence.attempt, next[0].due), (1, 1, now));
+        assert_eq!(next[0].trigger, Trigger::FollowUp);
+        assert_eq!(rows(&ended(Outcome::Succeeded, 1, 1), &job, now)[0].occurrence.part, 2);
+        assert_eq!(rows(&ended(Outcome::Succeeded, 1, 2), &job, now), []);
+        assert_eq!(rows(&ended(Outcome::Failed { code: 1, oom: false }, 1, 1), &job, now), []);
+    }
+}

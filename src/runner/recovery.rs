@@ -1,0 +1,191 @@
+//! The one way to start: what is found on the engine and in the store becomes runs that go on.
+//! Nothing is armed before.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+
+use super::labels::{Identity, record_from_labels};
+use super::output::{LogTarget, Output};
+use super::perform::Entry;
+use super::projection::Trailer;
+use crate::engine::{EngineError, Life, Runs, Seen};
+use crate::job::JobName;
+use crate::run::{Outcome, RunId, RunRecord, labels};
+use crate::store::{Store, Watermark};
+
+/// A run that goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resume {
+    /// Its row.
+    pub record: RunRecord,
+    /// Where it is entered.
+    pub entry: Entry,
+}
+
+/// What recovery has found and done.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recovered {
+    /// Runs that go on, those that only wait included, first come first.
+    pub resumes: Vec<Resume>,
+    /// Containers that were removed because nothing about them was open.
+    pub removed: Vec<String>,
+    /// What a person should know, one sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// Brings store and engine together. `process_started` is when this process began: containers
+/// without a run (probes and the like) that are older belong to nobody any more.
+///
+/// # Errors
+/// When the engine cannot be reached or the store cannot be written: try again, nothing is lost.
+pub async fn recover<E: Runs>(
+    engine: &E,
+    store: &Store,
+    identity: &Identity,
+    process_started: DateTime<Utc>,
+) -> Result<Recovered> {
+    let decided = store.watermarks().await?;
+    let mut recovery = Recovery { engine, store, decided, done: Recovered::default() };
+    let mut found: Vec<(RunId, Seen)> = Vec::new();
+    for id in engine.list(&identity.filter()).await.context("failed to list the containers of runs")? {
+        // `list` may lag behind; `inspect` waits for a start that is under way.
+        let Some(seen) = engine.look(&id).await? else { continue };
+        if let Some(run) = recovery.place(&seen, process_started).await? {
+            found.push((run, seen));
+        }
+    }
+    for record in store.unfinished().await? {
+        let at = found.iter().position(|(run, _)| *run == record.id);
+        let seen = match at {
+            Some(at) => Some(found.swap_remove(at).1),
+            // Its labels may be gone or changed; its id is not.
+            None => match record.state.container() {
+                Some(id) => engine.look(id).await?,
+                None => None,
+            },
+        };
+        let entry = Entry::of(&record.state, seen);
+        recovery.done.resumes.push(Resume { record, entry });
+    }
+    Ok(recovery.done)
+}
+
+struct Recovery<'a, E> {
+    engine: &'a E,
+    store: &'a Store,
+    /// The watermarks as they were found.
+    decided: BTreeMap<JobName, Watermark>,
+    done: Recovered,
+}
+
+impl<E: Runs> Recovery<'_, E> {
+    /// Finds the row of a container, or makes one; `None` when it needs none or is done with.
+    async fn place(&mut self, seen: &Seen, process_started: DateTime<Utc>) -> Result<Option<RunId>> {
+        if let Some(parent) = seen.labels.get(labels::PARENT) {
+            self.child(seen, &RunId(parent.clone())).await?;
+            return Ok(None);
+        }
+        if seen.labels.contains_key(labels::ROLE) {
+            // One that runs serves a deploy that goes on beside us; it is removed with that one.
+            if seen.life != Life::Running && seen.started_at.is_none_or(|at| at < process_started) {
+                self.remove(seen).await?;
+            }
+            return Ok(None);
+        }
+        let Some(rebuilt) = record_from_labels(seen) else {
+            self.remark(format!(
+                "the container {} carries our labels, but not those of a run; it is left alone",
+                seen.name
+            ));
+            return Ok(None);
+        };
+        let stored = match self.store.get(&rebuilt.id).await? {
+            Some(record) => Some(record),
+            None => self.store.find(&rebuilt.occurrence).await?,
+        };
+        let Some(record) = stored else {
+            if seen.life == Life::Created && self.is_decided(&rebuilt) {
+                // Skipped while its container waited to be started.
+                self.remove(seen).await?;
+                return Ok(None);
+            }
+            let record = self.store.insert_from_labels(rebuilt).await?;
+            self.remark(format!(
+                "the run of {} was not in the store; its row is rebuilt from {}",
+                record.occurrence, seen.name
+            ));
+            return Ok(Some(record.id));
+        };
+        match record.outcome() {
+            None => Ok(Some(record.id)),
+            // Whatever the row says: what runs is not killed.
+            Some(outcome) if seen.life == Life::Running => {
+                self.remark(format!("the container {} still runs although its run ended as {outcome}", seen.name));
+                Ok(None)
+            }
+            Some(_) => {
+                self.remove(seen).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A step of another run: its parent decides about it for as long as that goes on.
+    async fn child(&mut self, seen: &Seen, parent: &RunId) -> Result<()> {
+        let parent_ended = match self.store.get(parent).await? {
+            Some(record) => record.outcome().is_some(),
+            // Of a lost store: its journal may still go on.
+            None => false,
+        };
+        if parent_ended && seen.life != Life::Running {
+            self.remove(seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the occurrence was decided about, although no row of it is left.
+    fn is_decided(&self, record: &RunRecord) -> bool {
+        let occurrence = &record.occurrence;
+        let mark = self.decided.get(&occurrence.job);
+        mark.is_some_and(|mark| (mark.era, mark.at) >= (occurrence.era, occurrence.planned_for))
+    }
+
+    async fn remove(&mut self, seen: &Seen) -> Result<()> {
+        match self.engine.remove(&seen.id).await {
+            Ok(()) => self.done.removed.push(seen.name.clone()),
+            Err(error @ EngineError::Unavailable(_)) => return Err(error.into()),
+            Err(error) => self.remark(format!("the container {} could not be removed: {error}", seen.name)),
+        }
+        Ok(())
+    }
+
+    fn remark(&mut self, text: String) {
+        self.done.remarks.push(text);
+    }
+}
+
+/// Completes the logs of runs that were recorded, but whose process died before the marker at
+/// their end was written or their spool compressed.
+///
+/// # Errors
+/// When the spools or the store cannot be read.
+pub async fn finish_output(output: &Output, store: &Store, log_dir: &std::path::Path) -> Result<usize> {
+    let mut finished = 0;
+    for run in output.shelf().open_spools()? {
+        let Some(record) = store.get(&run).await? else { continue };
+        let (Some(trailer), Some(outcome)) = (Trailer::of(&record), record.outcome()) else { continue };
+        if matches!(outcome, Outcome::Skipped(_)) {
+            continue;
+        }
+        let log = record.log_file.as_ref().map(|file| LogTarget {
+            path: log_dir.join(file),
+            job: record.occurrence.job.to_string(),
+            started: record.started_at.unwrap_or(record.due),
+        });
+        output.close(&run, log, trailer).await?;
+        finished += 1;
+    }
+    Ok(finished)
+}

@@ -1,0 +1,368 @@
+//! The facade for the daemon's loop: rows go in, events come out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::container::{container_for, result_path, with_env};
+use super::guard::{self, Busy};
+use super::labels::Identity;
+use super::output::Output;
+use super::perform::{Entry, Limits, Order};
+use super::recovery::Resume;
+use super::task::{Shared, Task};
+use crate::config::{Installation, Settings};
+use crate::engine::Runs;
+use crate::job::{Action, Builtin, ContainerSpec, Job};
+use crate::run::{Outcome, RunId, RunRecord, RunStatus, State};
+use crate::store::Store;
+
+/// How often a run whose task panicked is taken up again.
+const PANICS: u32 = 3;
+
+/// What runs are made of, as the configuration in force has it.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// Whose containers these are.
+    pub identity: Identity,
+    /// The settings.
+    pub settings: Settings,
+    /// Where Tender is installed.
+    pub installation: Installation,
+    /// Paths that the configuration was read from.
+    pub paths: Vec<PathBuf>,
+    /// The part of the process environment that belongs to the stack: a deploy reads the
+    /// configuration again, and it must outrank the files there too.
+    pub stack_env: BTreeMap<String, String>,
+}
+
+/// What the daemon's loop is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A run's container was started.
+    Started(Box<RunRecord>),
+    /// A run is over: its record.
+    Ended(Box<RunRecord>),
+    /// A run cannot go on for the moment.
+    Trouble {
+        /// Which.
+        run: RunId,
+        /// Why, in a sentence.
+        what: String,
+    },
+    /// A row that waited for its time is due: call [`Runner::pump`].
+    Due,
+}
+
+/// All runs of a scheduler. Lives on a `LocalSet`.
+pub struct Runner<E> {
+    engine: Rc<E>,
+    store: Store,
+    output: Output,
+    room: Rc<Room>,
+    queue: BTreeMap<RunId, RunRecord>,
+    active: BTreeMap<RunId, Active>,
+    tasks: JoinSet<(RunRecord, Vec<RunRecord>)>,
+    ids: HashMap<Id, RunId>,
+    sender: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedReceiver<Event>,
+    again: Option<DateTime<Utc>>,
+}
+
+struct Active {
+    shared: Shared,
+    locks: Vec<String>,
+    job: Option<Rc<Job>>,
+    order: Order,
+    panics: u32,
+}
+
+impl<E: Runs + 'static> Runner<E> {
+    /// A runner without runs.
+    pub fn new(engine: Rc<E>, store: Store, output: Output, room: Room) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        Self {
+            engine,
+            store,
+            output,
+            room: Rc::new(room),
+            queue: BTreeMap::new(),
+            active: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            ids: HashMap::new(),
+            sender,
+            events,
+            again: None,
+        }
+    }
+
+    /// Puts another configuration in force for runs that begin from now on.
+    pub fn configure(&mut self, room: Room) {
+        self.room = Rc::new(room);
+    }
+
+    /// Takes up what recovery has found: runs with a container at once, all others in their turn.
+    pub fn adopt(&mut self, resumes: Vec<Resume>, jobs: &[Job]) {
+        for Resume { record, entry } in resumes {
+            let waits = matches!(record.state, State::Planned { .. });
+            if waits && matches!(entry, Entry::Fresh | Entry::Created(_) | Entry::Unknown) {
+                self.queue.insert(record.id.clone(), record);
+            } else {
+                let job = jobs.iter().find(|job| job.name == record.occurrence.job);
+                self.spawn(record, job, entry);
+            }
+        }
+    }
+
+    /// Takes rows that were planned. They begin at the next [`Runner::pump`] that lets them.
+    pub fn enqueue(&mut self, rows: Vec<RunRecord>) {
+        self.queue.extend(rows.into_iter().map(|record| (record.id.clone(), record)));
+    }
+
+    /// Starts what may start, and notes what the others wait for. Gives the records of those that
+    /// were skipped. Call it after [`Runner::enqueue`] and after each event.
+    ///
+    /// # Errors
+    /// When the store cannot be written. What was started goes on.
+    pub async fn pump(&mut self, jobs: &[Job], now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
+        self.output.retry();
+        let decision = {
+            let planned: Vec<&RunRecord> = self.queue.values().collect();
+            let rows: Vec<_> = self.active.values().map(|a| (a.shared.borrow().clone(), a.locks.as_slice())).collect();
+            let busy: Vec<Busy<'_>> = rows.iter().map(|(record, locks)| Busy { record, locks }).collect();
+            guard::decide(now, &planned, &busy, jobs, self.room.settings.max_running)
+        };
+        self.again = decision.again;
+        for id in decision.start {
+            if let Some(record) = self.queue.remove(&id) {
+                let job = jobs.iter().find(|job| job.name == record.occurrence.job);
+                self.spawn(record, job, Entry::Fresh);
+            }
+        }
+        let mut skipped = Vec::new();
+        for (id, reason) in decision.skip {
+            skipped.push(self.store.skip(&id, reason, now).await?);
+            self.queue.remove(&id);
+        }
+        for (id, why) in decision.wait {
+            if let Some(record) = self.queue.get_mut(&id)
+                && let State::Planned { waiting } = &mut record.state
+                && waiting.as_ref() != Some(&why)
+            {
+                self.store.waiting(&id, Some(why.clone())).await?;
+                *waiting = Some(why);
+            }
+        }
+        Ok(skipped)
+    }
+
+    /// Waits for the next event. May be dropped and called again without losing one.
+    pub async fn next_event(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => return event,
+                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    if let Some(event) = self.ended(ended) {
+                        return event;
+                    }
+                }
+                () = due(self.again) => {
+                    self.again = None;
+                    return Event::Due;
+                }
+            }
+        }
+    }
+
+    /// Ends a run: one that waits never begins, any other is stopped. Gives whether there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn cancel(&mut self, run: &RunId, now: DateTime<Utc>) -> Result<bool> {
+        if let Some(active) = self.active.get(run) {
+            active.order.cancel.cancel();
+            return Ok(true);
+        }
+        let Some(mut record) = self.queue.get(run).cloned() else { return Ok(false) };
+        record.state = State::Finished(Outcome::Cancelled);
+        record.finished_at = Some(now);
+        self.store.finish(&record, vec![]).await?;
+        self.queue.remove(run);
+        let _ = self.sender.send(Event::Ended(Box::new(record)));
+        Ok(true)
+    }
+
+    /// Runs under way.
+    pub fn running(&self) -> Vec<RunStatus> {
+        self.active.values().map(|active| status(&active.shared.borrow())).collect()
+    }
+
+    /// Runs that wait.
+    pub fn waiting(&self) -> Vec<RunStatus> {
+        self.queue.values().map(status).collect()
+    }
+
+    /// The output writer.
+    pub const fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Lets go of all runs, whose containers go on and will be adopted, and writes what is queued.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        self.output.stop().await;
+    }
+
+    fn spawn(&mut self, mut record: RunRecord, job: Option<&Job>, entry: Entry) {
+        let room = Rc::clone(&self.room);
+        if let Some(job) = job {
+            record.log_file.get_or_insert_with(|| job.log_file.clone());
+        } else {
+            record.log_file.get_or_insert_with(|| record.occurrence.job.log_file());
+        }
+        let order = order_for(&record, job, &room);
+        let active = Active {
+            locks: locks_of(&record, job),
+            job: job.cloned().map(Rc::new),
+            shared: Shared::new(record.clone().into()),
+            order,
+            panics: 0,
+        };
+        self.active.insert(record.id.clone(), active);
+        self.launch(&record.id, entry);
+    }
+
+    fn launch(&mut self, run: &RunId, entry: Entry) {
+        let Some(active) = self.active.get(run) else { return };
+        let task = Task {
+            engine: Rc::clone(&self.engine),
+            store: self.store.clone(),
+            output: self.output.clone(),
+            room: Rc::clone(&self.room),
+            events: self.sender.clone(),
+            shared: Rc::clone(&active.shared),
+            job: active.job.clone(),
+            order: active.order.clone(),
+        };
+        let handle = self.tasks.spawn_local(task.run(entry));
+        self.ids.insert(handle.id(), run.clone());
+    }
+
+    fn ended(
+        &mut self,
+        ended: std::result::Result<(Id, (RunRecord, Vec<RunRecord>)), tokio::task::JoinError>,
+    ) -> Option<Event> {
+        match ended {
+            Ok((id, (record, next))) => {
+                self.ids.remove(&id);
+                self.active.remove(&record.id);
+                self.enqueue(next);
+                Some(Event::Ended(Box::new(record)))
+            }
+            Err(error) => {
+                let run = self.ids.remove(&error.id())?;
+                let active = self.active.get_mut(&run)?;
+                active.panics += 1;
+                // The container goes on whatever became of the task that followed it.
+                let what = if active.panics <= PANICS {
+                    self.launch(&run, Entry::Unknown);
+                    format!("run {run} met a fault of the scheduler and was taken up again: {error}")
+                } else {
+                    format!("run {run} meets a fault of the scheduler again and again: {error}; restart to adopt it")
+                };
+                tracing::error!("{what}");
+                Some(Event::Trouble { run, what })
+            }
+        }
+    }
+}
+
+async fn due(at: Option<DateTime<Utc>>) {
+    let Some(at) = at else { return std::future::pending().await };
+    while let Ok(left) = (at - Utc::now()).to_std() {
+        // The wall clock may be set meanwhile.
+        tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+    }
+}
+
+fn status(record: &RunRecord) -> RunStatus {
+    RunStatus {
+        id: record.id.clone(),
+        job: record.occurrence.job.clone(),
+        planned_for: record.occurrence.planned_for,
+        started_at: record.started_at,
+        state: record.state.word().to_owned(),
+        waiting: match &record.state {
+            State::Planned { waiting } => waiting.clone(),
+            _ => None,
+        },
+    }
+}
+
+/// The built-in that a run is of, by its job or, when that is gone, by its name.
+fn builtin_of(record: &RunRecord, job: Option<&Job>) -> Option<Builtin> {
+    match job.map(|job| action_of(record, job)) {
+        Some(Some(Action::Builtin(builtin))) => Some(*builtin),
+        Some(_) => None,
+        None => Builtin::from_name(record.occurrence.job.as_str()),
+    }
+}
+
+fn action_of<'a>(record: &RunRecord, job: &'a Job) -> Option<&'a Action> {
+    match record.occurrence.part {
+        0 => Some(&job.action),
+        part => job.after_success.get(usize::try_from(part).ok()? - 1),
+    }
+}
+
+/// The locks of a run: those of its job or, when that is gone, of the built-in of its name.
+fn locks_of(record: &RunRecord, job: Option<&Job>) -> Vec<String> {
+    match job {
+        Some(job) => job.policy.locks.clone(),
+        None => builtin_of(record, None)
+            .map(|builtin| builtin.needs().locks.iter().map(|lock| (*lock).to_owned()).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
+    let policy = job.map(|job| &job.policy);
+    // A deploy that is killed has to be undone by the next one: it gets the signal and its time.
+    let gentle = builtin_of(record, job) == Some(Builtin::Autodeploy);
+    Order {
+        spec: job.and_then(|job| spec_for(record, job, room)),
+        limits: Limits {
+            timeout: policy.and_then(|policy| policy.timeout),
+            grace: (!gentle).then(|| policy.map_or(room.settings.grace, |policy| policy.grace)),
+            max_output: room.settings.max_output,
+        },
+        cancel: CancellationToken::new(),
+        log: record.log_file.as_ref().map(|file| room.settings.log_dir.join(file)),
+    }
+}
+
+fn spec_for(record: &RunRecord, job: &Job, room: &Room) -> Option<ContainerSpec> {
+    let action = with_env(action_of(record, job)?, &record.extra_env);
+    let mut spec = container_for(&action, Some(job), &room.settings, &room.installation, &room.paths);
+    if let Action::Builtin(_) = action {
+        // Environment given on request never replaces what the container is told by us.
+        let extra = record.extra_env.0.iter().filter(|(name, _)| !name.starts_with("TENDER_"));
+        spec.env.0.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
+        if !room.stack_env.is_empty() {
+            let text = serde_json::to_string(&room.stack_env).unwrap_or_default();
+            spec.env.0.insert("TENDER_STACK_ENV".to_owned(), text);
+        }
+    }
+    if let Some(path) = result_path(&action, &record.id) {
+        spec.env.0.insert("TENDER_RESULT".to_owned(), path.display().to_string());
+    }
+    Some(spec)
+}

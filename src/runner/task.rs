@@ -1,0 +1,122 @@
+//! One run as a task of its own.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::next;
+use super::output::Output;
+use super::pause::Pause;
+use super::perform::{Entry, Order, Performer};
+use super::room::{Event, Room};
+use crate::engine::Runs;
+use crate::job::Job;
+use crate::run::{Ledger, RunId, RunRecord, Started, State, StopReason};
+use crate::store::Store;
+
+/// A run's record as far as it is known, for everyone who looks.
+pub(super) type Shared = Rc<RefCell<RunRecord>>;
+
+/// What a task needs.
+pub(super) struct Task<E> {
+    pub(super) engine: Rc<E>,
+    pub(super) store: Store,
+    pub(super) output: Output,
+    pub(super) room: Rc<Room>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) shared: Shared,
+    /// The job as it was when the run was taken up; `None` when it is gone.
+    pub(super) job: Option<Rc<Job>>,
+    pub(super) order: Order,
+}
+
+impl<E: Runs> Task<E> {
+    /// Performs the run to its end and gives the record and what follows from it. A store that
+    /// cannot be written is waited for: until then the container is the record.
+    pub(super) async fn run(self, mut entry: Entry) -> (RunRecord, Vec<RunRecord>) {
+        let planning = Planning { task: &self, next: RefCell::default() };
+        let performer = Performer {
+            engine: &*self.engine,
+            ledger: &planning,
+            output: &self.output,
+            identity: &self.room.identity,
+            results: &self.room.settings.state_dir.join("results"),
+        };
+        let mut pause = Pause::default();
+        loop {
+            let record = self.shared.borrow().clone();
+            match performer.perform(record, &self.order, entry).await {
+                Ok(record) => return (record, planning.next.into_inner()),
+                Err(error) => {
+                    let run = self.shared.borrow().id.clone();
+                    let what = format!("run {run} waits for its ledger: {error:#}");
+                    if pause.is_first() {
+                        tracing::error!("{what}");
+                    }
+                    // The daemon may have ended in the meantime.
+                    let _ = self.events.send(Event::Trouble { run, what });
+                    entry = Entry::Unknown;
+                }
+            }
+            pause.over().await;
+        }
+    }
+}
+
+/// The store, with what follows from an outcome in the same commit, and with a word to the loop.
+struct Planning<'a, E> {
+    task: &'a Task<E>,
+    next: RefCell<Vec<RunRecord>>,
+}
+
+impl<E> Planning<'_, E> {
+    fn change(&self, change: impl FnOnce(&mut RunRecord)) {
+        change(&mut self.task.shared.borrow_mut());
+    }
+}
+
+impl<E> Ledger for Planning<'_, E> {
+    async fn starting(&self, run: &RunId, started: &Started) -> Result<()> {
+        self.task.store.starting(run, started).await?;
+        self.change(|record| {
+            record.state = State::Starting { container: started.container.clone() };
+            record.container_name = Some(started.name.clone());
+            record.image = started.image.clone().or(record.image.take());
+        });
+        Ok(())
+    }
+
+    async fn running(&self, run: &RunId, at: DateTime<Utc>, deadline: Option<DateTime<Utc>>) -> Result<()> {
+        let noted = self.task.store.running(run, at, deadline).await;
+        self.change(|record| {
+            record.started_at = Some(at);
+            if let Some(container) = record.state.container().map(str::to_owned) {
+                record.state = State::Running { container, deadline };
+            }
+        });
+        let record = self.task.shared.borrow().clone();
+        let _ = self.task.events.send(Event::Started(Box::new(record)));
+        noted
+    }
+
+    async fn stopping(&self, run: &RunId, why: StopReason, kill_at: DateTime<Utc>) -> Result<()> {
+        let noted = self.task.store.stopping(run, why, kill_at).await;
+        self.change(|record| {
+            if let Some(container) = record.state.container().map(str::to_owned) {
+                record.state = State::Stopping { container, why, kill_at };
+            }
+        });
+        noted
+    }
+
+    async fn finished(&self, record: &RunRecord) -> Result<()> {
+        let job = self.task.job.as_deref();
+        let next = job.map_or_else(Vec::new, |job| next::rows(record, job, Utc::now()));
+        let next = self.task.store.finish(record, next).await?;
+        *self.next.borrow_mut() = next;
+        Ok(())
+    }
+}
