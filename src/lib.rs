@@ -24,5 +24,6 @@ pub mod journal;
 pub mod run;
 pub mod runner;
 pub mod schedule;
+pub mod scheduler;
 pub mod secret;
 pub mod store;
