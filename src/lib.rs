@@ -19,6 +19,7 @@ pub mod compose;
 pub mod config;
 pub mod engine;
 pub mod git;
+pub mod handover;
 pub mod job;
 pub mod journal;
 pub mod run;
