@@ -28,3 +28,4 @@ pub mod schedule;
 pub mod scheduler;
 pub mod secret;
 pub mod store;
+pub mod web;
