@@ -15,6 +15,7 @@
 //! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
 //! → [`schedule`] → [`secret`].
 
+pub mod builtin;
 pub mod compose;
 pub mod config;
 pub mod engine;

@@ -1,0 +1,4 @@
+//! Bodies of the built-in jobs: plain programs that run inside throwaway containers.
+
+
+pub mod rotate;
