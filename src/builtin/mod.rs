@@ -1,4 +1,5 @@
 //! Bodies of the built-in jobs: plain programs that run inside throwaway containers.
 
+pub mod holder;
 
 pub mod rotate;
