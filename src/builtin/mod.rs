@@ -1,5 +1,7 @@
 //! Bodies of the built-in jobs: plain programs that run inside throwaway containers.
 
+pub mod deploy;
+pub mod entry;
 pub mod holder;
 
 pub mod rotate;

@@ -1,0 +1,649 @@
+//! The transaction: each step is durable before it is taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use chrono::Utc;
+
+use super::adopt::{self, Known};
+use super::context::{Context, STOPPED, Stopwatch};
+use super::plan::plan;
+use super::stage::{self, Answer, Stage};
+use super::target::{Moves, Target, decide};
+use super::{Ended, PlanDocument, Wishes, first, look, rollback, services, short, up};
+use crate::config::Loaded;
+use crate::engine::{EngineError, Host};
+use crate::git::Failure;
+use crate::journal::deploy::{ATTEMPTS, DeployState, FirstSteps, Good, Step};
+use crate::run::{CheckoutVerdict, DeployOutcome, RevisionVector, ServiceAction, ServicePlan, Verdict};
+
+/// Runs the transaction, or goes on with one that was cut off.
+///
+/// # Errors
+/// When the state dir cannot be used, or the engine is needed and does not answer.
+pub async fn run<H: Host>(context: &Context<H>, wishes: Wishes, seen: &mut Vec<CheckoutVerdict>) -> Result<Ended> {
+    // The git dir is the same inode from any container or shell; a folder without one is reported
+    // as no checkout, and must not end here.
+    let git_dir = crate::git::git_dir(context.main_checkout());
+    let place = if git_dir.is_dir() { git_dir } else { context.settings.state_dir.clone() };
+    let Some(_lock) = crate::git::lock(&place)? else {
+        context.say("somebody else deploys this stack at this moment");
+        return Ok(Ended::Locked);
+    };
+    let mut attempts = 1;
+    if let Some(state) = context.ledgers.journal().read()? {
+        attempts = state.attempts + 1;
+        if let Some(ended) = resume(context, state).await? {
+            return Ok(ended);
+        }
+    }
+    let known = adopt::last_good(context).await?;
+    *seen = look::at_all(context).await?;
+    let bad = context.ledgers.bad().read()?.unwrap_or_default();
+    let force = wishes.force || matches!(known, Known::Adopted { start: true, .. });
+    match decide(seen, known.good(), &bad, context.settings.snapshot, force) {
+        Target::Nothing => {
+            context.say("nothing new; nothing to do");
+            Ok(Ended::Nothing)
+        }
+        Target::Blocked(blocked) => {
+            let why: Vec<String> = blocked.iter().map(look::sentence).collect();
+            context.say("no deploy: see the warnings above; the stack was not touched");
+            Ok(if blocked.iter().all(|v| v.verdict == Verdict::Unknown) {
+                Ended::Unreachable(why)
+            } else {
+                Ended::Blocked(why)
+            })
+        }
+        Target::KnownBad(why) => {
+            context.say("the newest vector was rolled back before and is not tried again until a commit changes:");
+            context.say(format!("  {}", why.lines().next().unwrap_or_default()));
+            context.say("  `tender run autodeploy -e AUTODEPLOY_FORCE=1` tries it once more");
+            Ok(Ended::Blocked(vec![format!("known to be bad: {why}")]))
+        }
+        Target::UpdateOnly(moves) => update_only(context, &known, moves, attempts).await,
+        Target::Deploy(moves) => deploy(context, &known, moves, attempts).await,
+    }
+}
+
+fn begin(good: &Good, moves: &Moves, attempts: u32) -> DeployState {
+    let started_at = Utc::now();
+    DeployState {
+        id: started_at.format("%Y%m%dT%H%M%SZ").to_string(),
+        started_at,
+        attempts,
+        from: good.vector.clone(),
+        to: moves.to.clone(),
+        moves: moves.moves.clone(),
+        begun: BTreeSet::new(),
+        services: vec![],
+        well_before: vec![],
+        images: BTreeMap::new(),
+        running_images: BTreeMap::new(),
+        running_hashes: BTreeMap::new(),
+        scheduler_behind: good.scheduler_behind,
+        first: FirstSteps::Open,
+        step: Step::Target,
+        steps: vec![],
+    }
+}
+
+/// Moves files of checkouts whose own trigger asks for no restart.
+async fn update_only<H: Host>(context: &Context<H>, known: &Known, moves: Moves, attempts: u32) -> Result<Ended> {
+    let mut state = begin(known.good(), &moves, attempts);
+    context.enter(&mut state, Step::Switching)?;
+    if let Err(error) = switch(context, &mut state).await {
+        return back_or_refuse(context, state, known.good(), &error).await;
+    }
+    let good = Good { vector: state.to.clone(), at: Utc::now(), id: state.id.clone(), ..known.good().clone() };
+    commit(context, &good).await?;
+    let record = state.record(DeployOutcome::UpdateOnly, None);
+    rollback::close(context, &record)?;
+    context.say("files updated; no service was touched");
+    Ok(Ended::Recorded(Box::new(record)))
+}
+
+async fn deploy<H: Host>(context: &Context<H>, known: &Known, moves: Moves, attempts: u32) -> Result<Ended> {
+    let good = known.good();
+    let mut state = begin(good, &moves, attempts);
+    if let Err(error) = enough_space(context) {
+        return refuse(context, &state, format!("{error:#}")).await;
+    }
+    context.enter(&mut state, Step::Target)?;
+
+    let watch = Stopwatch::start("stage");
+    let staged = tokio::select! {
+        staged = stage_and_plan(context, known, &mut state) => staged,
+        () = context.stop.asked() => Err(anyhow!(STOPPED)),
+    };
+    watch.done(&mut state, &staged);
+    let staged = match staged {
+        Ok(staged) => staged,
+        Err(error) => return refuse(context, &state, format!("{error:#}")).await,
+    };
+    context.enter(&mut state, Step::Staged)?;
+    for service in &state.services {
+        context.say(format!("plan: {} {}: {}", verb(service.action), service.name, service.why));
+    }
+
+    // Those that died while nothing was touched do not count for what comes now.
+    state.attempts = 1;
+    context.enter(&mut state, Step::Switching)?;
+    let watch = Stopwatch::start("switch");
+    let switched = switch(context, &mut state).await;
+    watch.done(&mut state, &switched);
+    if let Err(error) = switched {
+        return back_or_refuse(context, state, good, &error).await;
+    }
+    context.enter(&mut state, Step::Switched)?;
+    forward(context, state, known, &staged.loaded, Some(staged.answer)).await
+}
+
+/// From *switched* on: up, gate, commit; any failure rolls back.
+async fn forward<H: Host>(
+    context: &Context<H>,
+    mut state: DeployState,
+    known: &Known,
+    loaded: &Loaded,
+    answer: Option<Answer>,
+) -> Result<Ended> {
+    let first = matches!(known, Known::New(_));
+    match bring_up(context, &mut state, loaded, first).await {
+        Ok(()) => {}
+        Err(error) if engine_is_gone(&error) => return Err(error),
+        Err(error) => {
+            let record = rollback::roll_back(context, &mut state, known.good(), format!("{error:#}")).await?;
+            return Ok(Ended::Recorded(Box::new(record)));
+        }
+    }
+    finish(context, state, known.good(), answer.map(|a| a.compose_version)).await
+}
+
+async fn bring_up<H: Host>(context: &Context<H>, state: &mut DeployState, loaded: &Loaded, first: bool) -> Result<()> {
+    let touched = |force: bool| -> Vec<String> {
+        state.services.iter().filter(|s| s.action.touches() && s.force == force).map(|s| s.name.clone()).collect()
+    };
+    let (plain, force) = (touched(false), touched(true));
+    let well: Vec<String> = state.well_before.clone();
+    context.enter(state, Step::Up)?;
+    if plain.is_empty() && force.is_empty() {
+        context.say("no service changes");
+    } else {
+        let names: Vec<&str> = plain.iter().chain(&force).map(String::as_str).collect();
+        context.say(format!("up: {}", names.join(", ")));
+    }
+    if first && state.first == FirstSteps::Begun {
+        bail!("the steps of the first deploy were cut off, and nobody knows how far they came");
+    }
+    if first && state.first == FirstSteps::Open {
+        state.first = FirstSteps::Begun;
+        context.ledgers.journal().write(state)?;
+        let watch = Stopwatch::start("first-deploy");
+        let result = first::steps(context, loaded).await;
+        watch.done(state, &result);
+        result?;
+        state.first = FirstSteps::Done;
+        context.ledgers.journal().write(state)?;
+    }
+    let watch = Stopwatch::start("up");
+    let result = up::up(context, loaded, &plain, &force, false).await;
+    watch.done(state, &result);
+    result?;
+    context.enter(state, Step::Gating)?;
+    let (judged, ailing) = judged(&state.services, &well);
+    if !ailing.is_empty() {
+        context.say(format!("not judged, because not well before and not changed: {}", ailing.join(", ")));
+    }
+    if !judged.is_empty() {
+        context.say(format!(
+            "gate: waiting until {} well",
+            if judged.len() == 1 { format!("{} is", judged[0]) } else { format!("{} are", judged.join(", ")) }
+        ));
+    }
+    let watch = Stopwatch::start("gate");
+    let result = up::gate(context, &judged, false).await;
+    watch.done(state, &result);
+    result
+}
+
+/// Which services decide about a deploy: those that it changed, and those that were well before it.
+/// The others were failing already and are only listed.
+fn judged(services: &[ServicePlan], well_before: &[String]) -> (Vec<String>, Vec<String>) {
+    use ServiceAction::{Create, Keep, LeaveOut, Orphan, Recreate, Start};
+    let (mut judged, mut ailing) = (Vec::new(), Vec::new());
+    for service in services {
+        match service.action {
+            Create | Recreate => judged.push(service.name.clone()),
+            Start | Keep if well_before.contains(&service.name) => judged.push(service.name.clone()),
+            Start | Keep => ailing.push(service.name.clone()),
+            Orphan | LeaveOut => {}
+        }
+    }
+    (judged, ailing)
+}
+
+/// The only decision point, and what comes after it.
+async fn finish<H: Host>(
+    context: &Context<H>,
+    mut state: DeployState,
+    before: &Good,
+    compose_version: Option<String>,
+) -> Result<Ended> {
+    let present = services::present(context).await?;
+    let good = Good {
+        id: state.id.clone(),
+        at: Utc::now(),
+        vector: state.to.clone(),
+        images: services::images(&present),
+        hashes: services::hashes(&present),
+        compose_version: compose_version.or_else(|| before.compose_version.clone()),
+        scheduler_behind: state.scheduler_behind,
+    };
+    context.enter(&mut state, Step::Good)?;
+    settle(context, &state, &good, &before.id).await
+}
+
+/// After the decision: only forward.
+async fn settle<H: Host>(context: &Context<H>, state: &DeployState, good: &Good, previous: &str) -> Result<Ended> {
+    commit(context, good).await?;
+    rollback::forget_images(context, &[&state.id, previous]).await;
+    let record = state.record(DeployOutcome::Committed, None);
+    rollback::close(context, &record)?;
+    let seconds = (record.finished_at - record.started_at).as_seconds_f64();
+    context.say(format!("deployed in {seconds:.1} s: {}", vector_in_words(&state.to)));
+    if state.scheduler_behind {
+        context.say("the scheduler itself is behind this vector: it was left out and keeps running as it is");
+    }
+    Ok(Ended::Recorded(Box::new(record)))
+}
+
+/// Makes a vector last good: in the state dir, as refs of the checkouts, and as a copy.
+async fn commit<H: Host>(context: &Context<H>, good: &Good) -> Result<()> {
+    // The ref first: a record that names a commit which `git gc` may take is worth nothing.
+    for (checkout, commit) in &good.vector.0 {
+        let name = format!("refs/tender/good/{}", good.id);
+        if let Err(error) = context.git.keep(checkout, &name, commit).await {
+            context.say(format!("WARNING: {}: {error:#}", checkout.display()));
+            continue;
+        }
+        // Two generations are enough for every way back.
+        let mut kept = context.git.kept(checkout).await.unwrap_or_default();
+        kept.retain(|(name, _)| name.starts_with("refs/tender/good/"));
+        kept.sort();
+        let surplus = kept.len().saturating_sub(2);
+        for (name, _) in kept.into_iter().take(surplus) {
+            if let Err(error) = context.git.unkeep(checkout, &name).await {
+                context.say(format!("WARNING: {}: {error:#}", checkout.display()));
+            }
+        }
+    }
+    context.ledgers.good().write(good)?;
+    adopt::leave_copy(context, good).await;
+    Ok(())
+}
+
+struct Staged {
+    loaded: Loaded,
+    answer: Answer,
+}
+
+async fn stage_and_plan<H: Host>(context: &Context<H>, known: &Known, state: &mut DeployState) -> Result<Staged> {
+    context.say(format!("staging {}", vector_in_words(&state.to)));
+    let mut obstacles = Vec::new();
+    for (checkout, (_, to)) in &state.moves {
+        for obstacle in context.git.can_switch(checkout, to).await? {
+            obstacles.push(format!("{}: {obstacle}", checkout.display()));
+        }
+    }
+    if !obstacles.is_empty() {
+        bail!("files are in the way: {}", obstacles.join("; "));
+    }
+    stage::clear(context)?;
+    let stage = Stage::lay_out(context, state).await?;
+    let loaded = stage.configuration(context).await.context("the new configuration cannot be read")?;
+    first::check(&loaded)?;
+    let (now, then) = (&context.settings.project, &loaded.settings.project);
+    if now != then {
+        bail!(
+            "the compose project would become {then:?} and is {now:?}: a deploy cannot rename the stack, do it by hand"
+        );
+    }
+    let answer = stage.compose(context, &loaded, vec![], vec![]).await?;
+
+    // What runs now, before anything is built or pulled: the way back needs it.
+    let present = services::present(context).await?;
+    state.running_images = services::images(&present);
+    state.running_hashes = services::hashes(&present);
+    state.well_before = present
+        .iter()
+        .filter(|(name, all)| *name != services::OWN && all.iter().all(services::is_well))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for service in answer.services.values() {
+        if let Some(id) = context.host.image_id(&service.image).await? {
+            state.images.insert(service.image.clone(), id);
+        }
+    }
+    rollback::keep_images(context, state, &state.running_images.clone()).await?;
+    context.enter(state, Step::Target)?;
+
+    let active = |name: &&String| name.as_str() != services::OWN && !answer.services[*name].inactive;
+    let build: Vec<String> =
+        answer.services.keys().filter(active).filter(|n| answer.services[*n].builds).cloned().collect();
+    let pull: Vec<String> = answer
+        .services
+        .keys()
+        .filter(active)
+        .filter(|n| !answer.services[*n].builds && !state.images.contains_key(&answer.services[*n].image))
+        .cloned()
+        .collect();
+    let answer = if build.is_empty() && pull.is_empty() {
+        answer
+    } else {
+        if !build.is_empty() {
+            context.say(format!("building {}", build.join(", ")));
+        }
+        if !pull.is_empty() {
+            context.say(format!("pulling {}", pull.join(", ")));
+        }
+        stage.compose(context, &loaded, build, pull).await?
+    };
+    state.services = plan(
+        &services::wanted(context, &answer).await?,
+        &services::in_plan_terms(&present),
+        &changed_files(context, known.good(), &state.to).await?,
+        services::OWN,
+    );
+    let own_checkout_moves = state.moves.keys().any(|path| is_tender(path));
+    state.scheduler_behind |= own_checkout_moves
+        || state.services.iter().any(|s| s.action == ServiceAction::LeaveOut && s.why.contains("behind"));
+    Ok(Staged { loaded, answer })
+}
+
+/// Whether a checkout is one of Tender itself.
+fn is_tender(checkout: &std::path::Path) -> bool {
+    std::fs::read_to_string(checkout.join("Cargo.toml"))
+        .is_ok_and(|text| text.lines().any(|line| line.trim() == "name = \"tender\""))
+}
+
+/// Absolute paths of files that differ between what serves and what is to come.
+async fn changed_files<H: Host>(context: &Context<H>, good: &Good, to: &RevisionVector) -> Result<BTreeSet<PathBuf>> {
+    let mut changed = BTreeSet::new();
+    for (checkout, commit) in &to.0 {
+        match good.vector.0.get(checkout) {
+            Some(before) if before != commit => {
+                for (_, path) in context.git.changed_files(checkout, before, commit).await.unwrap_or_default() {
+                    changed.insert(checkout.join(path));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(changed)
+}
+
+/// Moves the checkouts. One that was begun before is finished by force, because nothing was in the
+/// way when it began; any other is moved only while nothing of anybody's is in the way.
+async fn switch<H: Host>(context: &Context<H>, state: &mut DeployState) -> Result<()> {
+    for (checkout, (from, to)) in state.moves.clone() {
+        let about = || format!("failed to switch {}", checkout.display());
+        let begun = state.begun.contains(&checkout);
+        let head = context.git.head(&checkout).await?;
+        if head == to && (!begun || context.git.look(&checkout).await.verdict.verdict != Verdict::Dirty) {
+            continue;
+        }
+        context.say(format!("{}: {} → {}", checkout.display(), short(&from), short(&to)));
+        if !begun {
+            if head != from {
+                bail!("{}: somebody has moved it to {}", checkout.display(), short(&head));
+            }
+            state.begun.insert(checkout.clone());
+            context.ledgers.journal().write(state)?;
+        }
+        if let Err(error) = context.git.switch(&checkout, &from, &to, begun).await {
+            if let Some(Failure::Obstacles(_)) = error.downcast_ref::<Failure>() {
+                // Nothing was changed there: what lies in the way must not be forced away on the way back.
+                state.begun.remove(&checkout);
+                context.ledgers.journal().write(state)?;
+            }
+            return Err(error).with_context(about);
+        }
+    }
+    if let Some((uid, gid)) = context.settings.code_ownership {
+        for checkout in state.moves.keys() {
+            crate::git::give(checkout, uid, gid)
+                .with_context(|| format!("failed to give {} to {uid}:{gid}", checkout.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing was touched yet: tags go back, the journal closes, the stack goes on as it was.
+async fn refuse<H: Host>(context: &Context<H>, state: &DeployState, why: String) -> Result<Ended> {
+    context.say(format!("ERROR: {why}"));
+    context.say("no deploy: the stack was not touched");
+    if context.stop.is_set() {
+        // It may still build. Gone already is fine, and the sweep of the scheduler takes what stays.
+        let _ = context.host.remove(&stage::container_name(context)).await;
+    }
+    if !state.images.is_empty() {
+        rollback::restore_names(context, state).await?;
+    }
+    let record = state.record(DeployOutcome::Failed, Some(why));
+    rollback::close(context, &record)?;
+    Ok(Ended::Recorded(Box::new(record)))
+}
+
+async fn back_or_refuse<H: Host>(
+    context: &Context<H>,
+    mut state: DeployState,
+    good: &Good,
+    error: &anyhow::Error,
+) -> Result<Ended> {
+    if engine_is_gone(error) {
+        bail!("{error:#}");
+    }
+    let record = rollback::roll_back(context, &mut state, good, format!("{error:#}")).await?;
+    Ok(Ended::Recorded(Box::new(record)))
+}
+
+/// Goes on with a deploy that was cut off. `None`: nothing had been touched, begin again.
+async fn resume<H: Host>(context: &Context<H>, mut state: DeployState) -> Result<Option<Ended>> {
+    state.attempts += 1;
+    // Whatever happens here counts, or a deploy that always dies would be taken up at once for ever.
+    context.ledgers.journal().write(&state)?;
+    let known = match context.ledgers.good().read()? {
+        Some(good) => Known::Recorded(good),
+        None => Known::New(Good {
+            id: "none".into(),
+            at: state.started_at,
+            vector: state.from.clone(),
+            images: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+            compose_version: None,
+            scheduler_behind: false,
+        }),
+    };
+    context.say(format!("deploy {} was cut off; going on with it (attempt {})", state.id, state.attempts));
+    match state.step.clone() {
+        Step::Target | Step::Staged if state.attempts >= ATTEMPTS => {
+            let why = format!("it was cut off {} times before anything was touched", state.attempts - 1);
+            refuse(context, &state, why).await.map(Some)
+        }
+        Step::Target | Step::Staged => {
+            context.say("nothing had been touched; beginning again with the newest commits");
+            rollback::restore_names(context, &state).await?;
+            stage::clear(context)?;
+            context.ledgers.journal().clear()?;
+            Ok(None)
+        }
+        Step::Stuck { why } => {
+            context.say(format!("ERROR: this deploy is stuck and waits for a person: {why}"));
+            Ok(Some(Ended::Blocked(vec![format!("stuck: {why}")])))
+        }
+        Step::RollingBack { why } => {
+            let record = rollback::roll_back(context, &mut state, known.good(), why).await?;
+            Ok(Some(Ended::Recorded(Box::new(record))))
+        }
+        Step::Good => {
+            let good = match known {
+                Known::Recorded(good) if good.id == state.id => good,
+                _ => return finish(context, state, known.good(), None).await.map(Some),
+            };
+            let previous = good.id.clone();
+            settle(context, &state, &good, &previous).await.map(Some)
+        }
+        Step::Switching | Step::Switched | Step::Up | Step::Gating if state.attempts >= ATTEMPTS => {
+            let why = format!("it was cut off {} times", state.attempts - 1);
+            let record = rollback::roll_back(context, &mut state, known.good(), why).await?;
+            Ok(Some(Ended::Recorded(Box::new(record))))
+        }
+        Step::Switching | Step::Switched | Step::Up | Step::Gating => {
+            let update_only = state.services.is_empty();
+            context.enter(&mut state, Step::Switching)?;
+            if let Err(error) = switch(context, &mut state).await {
+                return back_or_refuse(context, state, known.good(), &error).await.map(Some);
+            }
+            if update_only {
+                let good =
+                    Good { vector: state.to.clone(), at: Utc::now(), id: state.id.clone(), ..known.good().clone() };
+                commit(context, &good).await?;
+                let record = state.record(DeployOutcome::UpdateOnly, None);
+                rollback::close(context, &record)?;
+                return Ok(Some(Ended::Recorded(Box::new(record))));
+            }
+            context.enter(&mut state, Step::Switched)?;
+            let loaded = match stage::read_configuration(context, vec![]).await {
+                Ok(loaded) => loaded,
+                Err(error) => return back_or_refuse(context, state, known.good(), &error).await.map(Some),
+            };
+            forward(context, state, &known, &loaded, None).await.map(Some)
+        }
+    }
+}
+
+/// What `tender plan` shows.
+///
+/// # Errors
+/// When the state dir cannot be read or written.
+pub async fn explain<H: Host>(context: &Context<H>) -> Result<PlanDocument> {
+    let mut checkouts = Vec::new();
+    for checkout in &context.settings.checkouts {
+        checkouts.push(context.git.examine(checkout).await.verdict);
+    }
+    let mut blocked: Vec<String> = checkouts.iter().filter(|v| v.verdict.blocks()).map(look::sentence).collect();
+    if let Err(EngineError::Unavailable(_)) = context.host.info().await {
+        return Ok(PlanDocument { checkouts, services: None, blocked });
+    }
+    let known = adopt::peek(context).await?;
+    let bad = context.ledgers.bad().read()?.unwrap_or_default();
+    let moves = match decide(&checkouts, known.good(), &bad, context.settings.snapshot, true) {
+        Target::Deploy(moves) | Target::UpdateOnly(moves) => moves,
+        _ => return Ok(PlanDocument { checkouts, services: Some(vec![]), blocked }),
+    };
+    if let Some(bad) = bad.iter().find(|b| b.vector == moves.to && b.holds()) {
+        blocked.push(format!("this vector was rolled back before: {}", bad.why.lines().next().unwrap_or_default()));
+    }
+    let mut state = begin(known.good(), &moves, 1);
+    state.id = format!("plan-{}", context.run);
+    let planned = async {
+        let stage = Stage::lay_out(context, &state).await?;
+        let answer = async {
+            let loaded = stage.configuration(context).await.context("the new configuration cannot be read")?;
+            stage.compose(context, &loaded, vec![], vec![]).await
+        };
+        let answer = answer.await;
+        stage.remove()?;
+        let answer = answer?;
+        let present = services::present(context).await?;
+        let mut wanted = services::wanted(context, &answer).await?;
+        // Nothing is built for a plan: an image that a build would replace counts as changed when
+        // files of the checkouts changed.
+        let changed = changed_files(context, known.good(), &state.to).await?;
+        for (name, service) in answer.services.iter().filter(|(_, s)| s.builds) {
+            if changed.iter().any(|f| service.contexts.iter().any(|c| f.starts_with(c)))
+                && let Some(wanted) = wanted.get_mut(name)
+            {
+                wanted.image_id = Some("to be built".into());
+            }
+        }
+        let services = plan(&wanted, &services::in_plan_terms(&present), &changed, services::OWN);
+        anyhow::Ok(services)
+    };
+    match planned.await {
+        Ok(services) => Ok(PlanDocument { checkouts, services: Some(services), blocked }),
+        Err(error) => {
+            blocked.push(format!("{error:#}"));
+            Ok(PlanDocument { checkouts, services: None, blocked })
+        }
+    }
+}
+
+fn enough_space<H: Host>(context: &Context<H>) -> Result<()> {
+    let mut places = vec![context.settings.state_dir.clone(), context.settings.log_dir.clone()];
+    places.extend(context.settings.checkouts.iter().cloned());
+    for place in places.iter().filter(|p| p.exists()) {
+        let stat =
+            rustix::fs::statvfs(place).with_context(|| format!("failed to look at the disk of {}", place.display()))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free < context.settings.min_free {
+            bail!(
+                "{} has only {} MB left, and a deploy needs {} MB (SCHEDULER_MIN_FREE); nothing was begun",
+                place.display(),
+                free / 1_000_000,
+                context.settings.min_free / 1_000_000
+            );
+        }
+    }
+    Ok(())
+}
+
+fn engine_is_gone(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref::<EngineError>(), Some(EngineError::Unavailable(_))))
+}
+
+const fn verb(action: ServiceAction) -> &'static str {
+    match action {
+        ServiceAction::Create => "create",
+        ServiceAction::Recreate => "recreate",
+        ServiceAction::Start => "start",
+        ServiceAction::Orphan => "orphan",
+        ServiceAction::Keep => "keep",
+        ServiceAction::LeaveOut => "leave out",
+    }
+}
+
+fn vector_in_words(vector: &RevisionVector) -> String {
+    let words: Vec<String> = vector
+        .0
+        .iter()
+        .map(|(path, commit)| {
+            format!("{} at {}", path.file_name().unwrap_or_default().to_string_lossy(), short(commit))
+        })
+        .collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_failing_before_and_is_unchanged_decides_nothing() {
+        use ServiceAction::{Create, Keep, LeaveOut, Orphan, Recreate, Start};
+        let plan = |name: &str, action| ServicePlan { name: name.into(), action, why: String::new(), force: false };
+        let services = [
+            plan("new", Create),
+            plan("changed", Recreate),
+            plan("same", Keep),
+            plan("sick", Keep),
+            plan("down", Start),
+            plan("gone", Orphan),
+            plan("scheduler", LeaveOut),
+        ];
+        let (judged, ailing) = judged(&services, &["same".to_owned(), "gone".to_owned()]);
+        assert_eq!(judged, ["new", "changed", "same"]);
+        assert_eq!(ailing, ["sick", "down"]);
+    }
+}
