@@ -18,6 +18,7 @@
 pub mod builtin;
 pub mod compose;
 pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod git;
 pub mod handover;

@@ -1,0 +1,188 @@
+//! How the scheduler is, and why it is not well.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::run::{Health, Reason};
+
+/// The reasons that stand at this moment, by their stable code (a heading of `docs/runbook.md`).
+#[derive(Debug, Default)]
+pub struct Reasons {
+    standing: BTreeMap<&'static str, (Health, Reason)>,
+}
+
+/// A kind of trouble: its code, how bad it is, what Tender does next, and the one command.
+#[derive(Debug, Clone, Copy)]
+pub struct Trouble {
+    /// Stable code.
+    pub code: &'static str,
+    /// How bad it is.
+    pub health: Health,
+    /// What Tender does next.
+    pub next: &'static str,
+    /// The one command for a person.
+    pub command: &'static str,
+}
+
+/// All kinds of trouble that the daemon can be in.
+pub mod troubles {
+    use super::{Health, Trouble};
+
+    /// Parts of the configuration were refused.
+    pub const CONFIG_REFUSED: Trouble = Trouble {
+        code: "config-refused",
+        health: Health::Degraded,
+        next: "runs what is good, reads again when a file changes",
+        command: "tender check",
+    };
+    /// The configuration could not be read at all.
+    pub const CONFIG_UNREADABLE: Trouble = Trouble {
+        code: "config-unreadable",
+        health: Health::Degraded,
+        next: "keeps the last good configuration, tries again every 30 s",
+        command: "tender check",
+    };
+    /// A run cannot go on: the engine does not answer, or its outcome cannot be written.
+    pub const RUN_IN_TROUBLE: Trouble = Trouble {
+        code: "run-in-trouble",
+        health: Health::Degraded,
+        next: "keeps the run's container and tries again until it goes on",
+        command: "docker version",
+    };
+    /// The store cannot be written.
+    pub const STORE_UNWRITABLE: Trouble = Trouble {
+        code: "store-unwritable",
+        health: Health::Failing,
+        next: "keeps ended containers until their outcome can be written",
+        command: "df -h",
+    };
+    /// The store was damaged and set aside.
+    pub const STORE_REPLACED: Trouble = Trouble {
+        code: "store-replaced",
+        health: Health::Degraded,
+        next: "goes on with a new store; the old file lies beside it",
+        command: "tender runs",
+    };
+    /// A deploy waits for a person.
+    pub const DEPLOY_STUCK: Trouble =
+        Trouble { code: "deploy-stuck", health: Health::Degraded, next: "touches nothing", command: "tender deploys" };
+    /// The last deploy did not go through.
+    pub const DEPLOY_FAILED: Trouble = Trouble {
+        code: "deploy-failed",
+        health: Health::Degraded,
+        next: "waits for a newer commit",
+        command: "tender deploys",
+    };
+    /// A checkout holds deploys back, or a remote cannot be asked.
+    pub const DEPLOY_BLOCKED: Trouble = Trouble {
+        code: "deploy-blocked",
+        health: Health::Degraded,
+        next: "looks again at the next occurrence of autodeploy",
+        command: "tender plan",
+    };
+    /// The scheduler itself is older than the vector that is deployed.
+    pub const SCHEDULER_BEHIND: Trouble = Trouble {
+        code: "scheduler-behind",
+        health: Health::Degraded,
+        next: "goes on as it is",
+        command: "docker-compose up -d --build scheduler",
+    };
+    /// The alarm had to be restarted.
+    pub const TICK_LOST: Trouble = Trouble {
+        code: "tick-lost",
+        health: Health::Degraded,
+        next: "has restarted its alarm; nothing was missed",
+        command: "tender status",
+    };
+
+    /// All of them.
+    #[cfg(test)]
+    pub const ALL: &[Trouble] = &[
+        CONFIG_REFUSED,
+        CONFIG_UNREADABLE,
+        RUN_IN_TROUBLE,
+        STORE_UNWRITABLE,
+        STORE_REPLACED,
+        DEPLOY_STUCK,
+        DEPLOY_FAILED,
+        DEPLOY_BLOCKED,
+        SCHEDULER_BEHIND,
+        TICK_LOST,
+    ];
+}
+
+impl Reasons {
+    /// Notes a trouble; one that stands already keeps its begin.
+    pub fn raise(&mut self, trouble: Trouble, what: impl Into<String>) {
+        let what = what.into();
+        let since = self.standing.get(trouble.code).map_or_else(Utc::now, |(_, r)| r.since);
+        self.raise_since(trouble, what, since);
+    }
+
+    /// Notes a trouble that began at a known instant.
+    pub fn raise_since(&mut self, trouble: Trouble, what: impl Into<String>, since: DateTime<Utc>) {
+        let reason = Reason {
+            code: trouble.code.to_owned(),
+            what: what.into(),
+            since,
+            next: trouble.next.to_owned(),
+            command: trouble.command.to_owned(),
+        };
+        self.standing.insert(trouble.code, (trouble.health, reason));
+    }
+
+    /// Notes that a trouble is over.
+    pub fn clear(&mut self, trouble: Trouble) {
+        self.standing.remove(trouble.code);
+    }
+
+    /// The worst of what stands.
+    pub fn health(&self) -> Health {
+        let any = |health| self.standing.values().any(|(h, _)| *h == health);
+        if any(Health::Failing) {
+            Health::Failing
+        } else if any(Health::Degraded) {
+            Health::Degraded
+        } else {
+            Health::Ok
+        }
+    }
+
+    /// All reasons.
+    pub fn list(&self) -> Vec<Reason> {
+        self.standing.values().map(|(_, reason)| reason.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_trouble_counts_and_keeps_its_begin() {
+        let mut reasons = Reasons::default();
+        assert_eq!(reasons.health(), Health::Ok);
+        reasons.raise_since(troubles::CONFIG_REFUSED, "one", DateTime::UNIX_EPOCH);
+        reasons.raise(troubles::CONFIG_REFUSED, "two");
+        assert_eq!(reasons.list()[0].since, DateTime::UNIX_EPOCH);
+        assert_eq!(reasons.list()[0].what, "two");
+        assert_eq!(reasons.health(), Health::Degraded);
+        reasons.raise(troubles::STORE_UNWRITABLE, "disk full");
+        assert_eq!(reasons.health(), Health::Failing);
+        reasons.clear(troubles::STORE_UNWRITABLE);
+        reasons.clear(troubles::CONFIG_REFUSED);
+        assert_eq!(reasons.health(), Health::Ok);
+    }
+
+    #[test]
+    fn every_code_has_a_heading_in_the_runbook() {
+        let runbook = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/runbook.md")).unwrap();
+        let mut headings: Vec<&str> =
+            runbook.lines().filter_map(|l| l.strip_prefix("## `")?.strip_suffix('`')).collect();
+        let mut codes: Vec<&str> = troubles::ALL.iter().map(|t| t.code).collect();
+        headings.sort_unstable();
+        codes.sort_unstable();
+        assert_eq!(headings, codes);
+    }
+}

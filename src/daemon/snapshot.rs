@@ -1,0 +1,64 @@
+//! The picture that pages, metrics and the command line are shown.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::config::{Loaded, Severity};
+use crate::job::{Job, JobName};
+use crate::run::{JobStatus, RunRecord, RunStatus, Snapshot, State};
+
+use super::health::Reasons;
+
+/// Draws the picture.
+pub fn draw(
+    loaded: Option<&Loaded>,
+    unfinished: &[RunRecord],
+    last: &HashMap<JobName, RunRecord>,
+    reasons: &Reasons,
+    generation: u64,
+    now: DateTime<Utc>,
+) -> Snapshot {
+    let (waiting, running): (Vec<&RunRecord>, Vec<&RunRecord>) =
+        unfinished.iter().partition(|r| matches!(r.state, State::Planned { .. }));
+    let jobs = loaded.map(|l| l.jobs.as_slice()).unwrap_or_default();
+    Snapshot {
+        health: reasons.health(),
+        reasons: reasons.list(),
+        generation,
+        stack: loaded.map(|l| l.settings.project.clone()).unwrap_or_default(),
+        running: running.into_iter().map(run).collect(),
+        waiting: waiting.into_iter().map(run).collect(),
+        refused: loaded
+            .map(|l| l.problems.iter().filter(|p| p.severity == Severity::Error).map(ToString::to_string).collect())
+            .unwrap_or_default(),
+        jobs: jobs.iter().map(|j| job(j, last.get(&j.name), now)).collect(),
+    }
+}
+
+fn run(record: &RunRecord) -> RunStatus {
+    RunStatus {
+        id: record.id.clone(),
+        job: record.occurrence.job.clone(),
+        planned_for: record.occurrence.planned_for,
+        started_at: record.started_at,
+        state: record.state.word().to_owned(),
+        waiting: match &record.state {
+            State::Planned { waiting } => waiting.clone(),
+            _ => None,
+        },
+    }
+}
+
+fn job(job: &Job, last: Option<&RunRecord>, now: DateTime<Utc>) -> JobStatus {
+    let next = job.enabled.then(|| job.schedule.next_after(now)).flatten();
+    JobStatus {
+        name: job.name.clone(),
+        schedule: job.schedule.text().to_owned(),
+        timezone: job.schedule.zone(),
+        enabled: job.enabled,
+        next: next.map(|at| at.with_timezone(&job.schedule.zone()).to_rfc3339_opts(SecondsFormat::Secs, false)),
+        last_outcome: last.and_then(|r| r.outcome()).map(ToString::to_string),
+        last_finished_at: last.and_then(|r| r.finished_at),
+    }
+}

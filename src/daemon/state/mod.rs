@@ -1,0 +1,384 @@
+//! All that the loop works on, and what it does at each event.
+
+mod deploys;
+mod reload;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{Installation, LoadError, Loaded};
+use crate::daemon::health::{Reasons, troubles};
+use crate::daemon::options::ServeOptions;
+use crate::daemon::snapshot;
+use crate::engine::docker::Docker;
+use crate::job::{Action, Builtin, JobName};
+use crate::run::{Command, RunId, RunRecord, SkipRow, Snapshot, Trigger};
+use crate::runner::labels::Identity;
+use crate::runner::output::Output;
+use crate::runner::recovery::{finish_output, recover};
+use crate::runner::shelf::Shelf;
+use crate::runner::{Event, Room, Runner};
+use crate::scheduler::{Plan, Planner};
+use crate::store::{Lease, Opened, Store};
+
+/// A host that has been up for less than this, in seconds, has just booted.
+const BOOT: i64 = 600;
+
+pub(in crate::daemon) type LoadResult = Result<Loaded, LoadError>;
+
+/// Somebody who waits for a reload.
+type Asker = oneshot::Sender<Result<String, String>>;
+
+/// All that the loop works on.
+pub(in crate::daemon) struct Daemon {
+    options: ServeOptions,
+    engine: Rc<Docker>,
+    installation: Installation,
+    /// Id of the own container; empty outside one.
+    container: String,
+    store: Store,
+    lease: Lease,
+    pictures: watch::Sender<Snapshot>,
+    runner: Option<Runner<Docker>>,
+    planner: Option<Planner>,
+    loaded: Option<Loaded>,
+    reasons: Reasons,
+    last: HashMap<JobName, RunRecord>,
+    loads: mpsc::Sender<LoadResult>,
+    /// A look is under way, for these askers.
+    loading: Option<Vec<Asker>>,
+    /// Somebody asked while it was under way: what it finds may be too old for them.
+    again: Option<Vec<Asker>>,
+    retry_config_at: Option<Instant>,
+    files: BTreeMap<PathBuf, Option<SystemTime>>,
+    resume_at: Option<Instant>,
+    /// How often a deploy was taken up since none was open.
+    resumed: u32,
+    /// Plans that the store did not take yet.
+    unwritten: Vec<Plan>,
+    /// When this process began.
+    begun: DateTime<Utc>,
+}
+
+impl Daemon {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, and it is called once")]
+    pub(in crate::daemon) fn new(
+        options: ServeOptions,
+        engine: Rc<Docker>,
+        installation: Installation,
+        container: String,
+        opened: Opened,
+        lease: Lease,
+        pictures: watch::Sender<Snapshot>,
+        loads: mpsc::Sender<LoadResult>,
+    ) -> Self {
+        let mut reasons = Reasons::default();
+        if let Some(path) = &opened.set_aside {
+            tracing::error!(path = %path.display(), "the store was damaged; it was set aside and a new one begun");
+            reasons.raise(troubles::STORE_REPLACED, format!("the store was damaged and lies at {}", path.display()));
+        }
+        Self {
+            options,
+            engine,
+            installation,
+            container,
+            store: opened.store,
+            lease,
+            pictures,
+            runner: None,
+            planner: None,
+            loaded: None,
+            reasons,
+            last: HashMap::new(),
+            loads,
+            loading: None,
+            again: None,
+            retry_config_at: None,
+            files: BTreeMap::new(),
+            resume_at: None,
+            resumed: 0,
+            unwritten: Vec::new(),
+            begun: Utc::now(),
+        }
+    }
+
+    /// Reads the configuration and recovers. A configuration that is not there at all ends the
+    /// start; one that cannot be read is tried again.
+    pub(in crate::daemon) async fn begin(&mut self) -> Result<()> {
+        let loaded = reload::load(self.engine.clone(), self.options.request(), self.installation.clone()).await;
+        match loaded {
+            Err(error @ LoadError::Missing { .. }) => Err(error.into()),
+            other => {
+                self.on_loaded(other).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The first time that a configuration is there: recovery, then everything is armed.
+    async fn recover(&mut self, loaded: &Loaded) -> Result<()> {
+        let room = self.room(loaded);
+        let recovered = recover(&*self.engine, &self.store, &room.identity, self.begun).await?;
+        self.sweep_probes().await;
+        for remark in &recovered.remarks {
+            tracing::warn!("{remark}");
+        }
+        let under_way = recovered.resumes.iter().filter(|r| r.record.state.container().is_some()).count();
+        if under_way > 0 {
+            tracing::info!(runs = under_way, "runs of before are taken up");
+        }
+        let output = Output::start(Shelf::new(&self.options.state_dir))?;
+        let mut runner = Runner::new(self.engine.clone(), self.store.clone(), output, room);
+        runner.adopt(recovered.resumes, &loaded.jobs);
+        finish_output(runner.output(), &self.store, &loaded.settings.log_dir).await?;
+        self.runner = Some(runner);
+        self.look_at_deploys().await;
+
+        let now = Utc::now();
+        let watermarks = self.store.watermarks().await?;
+        let watermarks: HashMap<_, _> = watermarks
+            .into_iter()
+            .map(|(job, w)| (job, crate::scheduler::Watermark { planned: w.at, era: w.era }))
+            .collect();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let mut planner = Planner::new(&loaded.jobs, &watermarks, self.store.era().await?, &host, now);
+        let mut missed = planner.catch_up(now);
+        if rustix::system::sysinfo().uptime < BOOT {
+            // The stack is starting, too: what is caught up waits until it has settled.
+            let settled = now + loaded.settings.start_delay;
+            for row in missed.rows.iter_mut().filter(|row| row.trigger == Trigger::Missed) {
+                row.due = row.due.max(settled);
+            }
+        }
+        let at_start = self.at_start(&planner, now).await?;
+        self.planner = Some(planner);
+        if let Some(runner) = &mut self.runner {
+            runner.enqueue(at_start);
+        }
+        self.write(missed).await;
+        self.pump().await;
+        Ok(())
+    }
+
+    fn room(&self, loaded: &Loaded) -> Room {
+        Room {
+            identity: Identity {
+                stack: loaded.settings.project.clone(),
+                instance: self.installation.instance.clone(),
+                generation: self.lease.generation(),
+                parent: None,
+            },
+            settings: loaded.settings.clone(),
+            installation: self.installation.clone(),
+            paths: loaded.paths.clone(),
+            stack_env: self.options.stack_environment(),
+        }
+    }
+
+    /// Rows of `@reboot` jobs, once for each boot of the host and container made by the user.
+    async fn at_start(&self, planner: &Planner, now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mark = format!("{}/{}", boot.trim(), self.container);
+        self.store.plan_once("start-mark", &mark, planner.reboot(now)).await
+    }
+
+    pub(in crate::daemon) fn next_due(&self) -> Option<DateTime<Utc>> {
+        self.planner.as_ref().and_then(Planner::next)
+    }
+
+    pub(in crate::daemon) async fn plan_due(&mut self) {
+        self.reasons.clear(troubles::TICK_LOST);
+        if let Some(planner) = &mut self.planner {
+            let plan = planner.due(Utc::now());
+            self.write(plan).await;
+        }
+    }
+
+    async fn write(&mut self, plan: Plan) {
+        if plan.is_empty() {
+            return;
+        }
+        for correction in &plan.corrected {
+            tracing::warn!(job.name = %correction.job, was = %correction.was, "its watermark lay ahead of the clock and became now");
+        }
+        let kept = plan.clone();
+        let skips = plan
+            .skips
+            .into_iter()
+            .map(|s| SkipRow {
+                job: s.job,
+                from: s.from,
+                to: s.to,
+                count: u32::try_from(s.count).unwrap_or(u32::MAX),
+                reason: s.reason,
+            })
+            .collect();
+        let watermarks = plan.watermarks.into_iter().map(|(job, w)| (job, w.planned, w.era)).collect();
+        match self.store.plan(plan.rows, skips, watermarks, plan.era).await {
+            Ok(rows) => {
+                self.reasons.clear(troubles::STORE_UNWRITABLE);
+                if let Some(runner) = &mut self.runner {
+                    runner.enqueue(rows);
+                }
+            }
+            Err(error) => {
+                // The planner has moved on: what was not stored is kept and tried again.
+                self.store_failed(&error);
+                self.unwritten.push(kept);
+                return;
+            }
+        }
+        self.pump().await;
+    }
+
+    fn store_failed(&mut self, error: &anyhow::Error) {
+        tracing::error!("the store cannot be written: {error:#}");
+        self.reasons.raise(troubles::STORE_UNWRITABLE, format!("the store cannot be written: {error:#}"));
+    }
+
+    async fn pump(&mut self) {
+        let (Some(runner), Some(loaded)) = (&mut self.runner, &self.loaded) else { return };
+        match runner.pump(&loaded.jobs, Utc::now()).await {
+            Ok(skipped) => {
+                for record in skipped {
+                    let outcome = record.outcome().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(job.name = %record.occurrence.job, run.outcome = outcome, "skipped");
+                }
+            }
+            Err(error) => self.store_failed(&error),
+        }
+    }
+
+    pub(in crate::daemon) async fn clock_stepped(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let Some(planner) = &mut self.planner else { return };
+        let notice = planner.clock_stepped(from, to);
+        tracing::warn!(%from, %to, how = ?notice.kind, "the clock was set");
+        self.plan_due().await;
+    }
+
+    pub(in crate::daemon) fn tick_lost(&mut self) {
+        tracing::error!("the tick of the alarm had stopped and was started anew");
+        self.reasons.raise(troubles::TICK_LOST, "the tick of the alarm had stopped and was started anew");
+    }
+
+    /// The next thing that happens to a run; never, while nothing can run.
+    pub(in crate::daemon) async fn next_event(&mut self) -> Event {
+        match &mut self.runner {
+            Some(runner) => runner.next_event().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(in crate::daemon) async fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Started(record) => tracing::info!(
+                job.name = %record.occurrence.job,
+                run.id = %record.id,
+                trigger = record.trigger.word(),
+                planned = %record.occurrence.planned_for,
+                "started"
+            ),
+            Event::Ended(record) => self.on_end(*record).await,
+            Event::Trouble { run, what } => {
+                tracing::error!(run.id = %run, "{what}");
+                self.reasons.raise(troubles::RUN_IN_TROUBLE, what);
+            }
+            Event::Due => {}
+        }
+        self.pump().await;
+    }
+
+    async fn on_end(&mut self, record: RunRecord) {
+        let outcome = record.outcome().map(ToString::to_string).unwrap_or_default();
+        let took = record.started_at.zip(record.finished_at).map(|(a, b)| (b - a).num_milliseconds());
+        let job = record.occurrence.job.clone();
+        if record.outcome().is_some_and(|o| o.is_success()) {
+            tracing::info!(job.name = %job, run.id = %record.id, run.outcome = outcome, duration_ms = took, "ended");
+        } else {
+            tracing::warn!(job.name = %job, run.id = %record.id, run.outcome = outcome, duration_ms = took, "ended");
+        }
+        let is_deploy = self
+            .loaded
+            .as_ref()
+            .and_then(|l| l.job(job.as_str()))
+            .is_some_and(|j| j.action == Action::Builtin(Builtin::Autodeploy));
+        self.reasons.clear(troubles::RUN_IN_TROUBLE);
+        if record.occurrence.part == 0 {
+            self.last.insert(job, record.clone());
+        }
+        if is_deploy {
+            self.after_deploy(&record).await;
+        }
+        let keep = self.loaded.as_ref().map_or(10_000, |l| l.settings.keep_runs);
+        if let Err(error) = self.store.prune(keep).await {
+            self.store_failed(&error);
+        }
+    }
+
+    async fn plan_by_hand(&mut self, job: &JobName, env: BTreeMap<String, String>, trigger: Trigger) -> Result<RunId> {
+        let record = self.store.plan_manual(job.clone(), crate::secret::Environment(env), trigger, Utc::now()).await?;
+        let id = record.id.clone();
+        if let Some(runner) = &mut self.runner {
+            runner.enqueue(vec![record]);
+        }
+        self.pump().await;
+        Ok(id)
+    }
+
+    pub(in crate::daemon) async fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Run { job, env, reply } => {
+                let known = self.loaded.as_ref().is_some_and(|l| l.job(job.as_str()).is_some());
+                let answer = if known {
+                    self.plan_by_hand(&job, env, Trigger::Manual).await.map_err(|e| format!("{e:#}"))
+                } else {
+                    Err(format!("there is no job {job}"))
+                };
+                // Whoever asked may have gone; the run goes on.
+                let _ = reply.send(answer);
+            }
+            Command::Reload { reply } => self.start_reload(Some(reply)),
+        }
+    }
+
+    /// Once a second: what no event tells.
+    pub(in crate::daemon) async fn housekeeping(&mut self) {
+        self.resume_deploy().await;
+        for plan in std::mem::take(&mut self.unwritten) {
+            self.write(plan).await;
+        }
+        let retry = self.retry_config_at.is_some_and(|at| Instant::now() >= at);
+        if self.loading.is_none() && (retry || self.files_changed()) {
+            self.retry_config_at = None;
+            self.start_reload(None);
+        }
+    }
+
+    /// Draws the picture anew, for those who look.
+    pub(in crate::daemon) async fn show(&mut self) {
+        let unfinished = self.store.unfinished().await.unwrap_or_default();
+        let picture = snapshot::draw(
+            self.loaded.as_ref(),
+            &unfinished,
+            &self.last,
+            &self.reasons,
+            self.lease.generation(),
+            Utc::now(),
+        );
+        // Sent even when it is the same: whoever waits for a run looks it up again at each picture.
+        self.pictures.send_replace(picture);
+    }
+
+    /// Makes durable what is only in memory.
+    pub(in crate::daemon) async fn flush(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            runner.stop().await;
+        }
+    }
+}
