@@ -16,6 +16,7 @@
 //! → [`schedule`] → [`secret`].
 
 pub mod builtin;
+pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod daemon;

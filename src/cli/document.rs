@@ -1,0 +1,171 @@
+//! The documents about jobs and containers, completed and without any secret.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::instant;
+use crate::config::{Loaded, Problem, config_document, container_document, job_document};
+use crate::job::{Action, ContainerSpec, Job};
+use crate::secret::{MASK, is_secret_name};
+
+/// Shorter values are too likely to be a part of something else.
+const SHORTEST_SECRET: usize = 6;
+
+/// The values of a configuration that no document may hold, wherever they were expanded to.
+#[derive(Debug, Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// The values of all variables whose name tells of a secret.
+    pub(super) fn of(loaded: &Loaded) -> Self {
+        let variables = loaded.environment.0.iter();
+        let values = loaded.values.iter().map(|(name, sourced)| (name, &sourced.value));
+        let secret = |(name, value): &(&String, &String)| is_secret_name(name) && value.len() >= SHORTEST_SECRET;
+        let values: BTreeSet<String> = variables.chain(values).filter(secret).map(|(_, value)| value.clone()).collect();
+        let mut values: Vec<String> = values.into_iter().collect();
+        // The longest first: one secret may be a part of another.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        Self(values)
+    }
+
+    /// Masks the places of a container's or an exec's document that free text goes to.
+    fn mask(&self, document: &mut Value) {
+        for key in ["command", "entrypoint", "env", "labels"] {
+            if let Some(part) = document.get_mut(key) {
+                self.mask_all(part);
+            }
+        }
+    }
+
+    fn masked(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+    }
+
+    fn mask_all(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.masked(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask_all(item)),
+            Value::Object(entries) => entries.values_mut().for_each(|item| self.mask_all(item)),
+            _ => {}
+        }
+    }
+}
+
+/// The problems of a configuration, as people and documents see them.
+pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
+    let secrets = Secrets::of(loaded);
+    let masked = |text: &Option<String>| text.as_deref().map(|text| secrets.masked(text));
+    let problems = loaded.problems.iter().map(|problem| Problem {
+        value: masked(&problem.value),
+        message: secrets.masked(&problem.message),
+        hint: masked(&problem.hint),
+        ..problem.clone()
+    });
+    problems.collect()
+}
+
+/// The document about a configuration.
+pub(super) fn config(loaded: &Loaded) -> Value {
+    let mut document = config_document(loaded);
+    let secrets = Secrets::of(loaded);
+    if let Some(settings) = document["settings"].as_object_mut() {
+        // A path is no secret, even where a folder is called like somebody's password.
+        let values = settings.values_mut().filter_map(|setting| setting.get_mut("value"));
+        values
+            .filter(|value| !value.as_str().is_some_and(|text| text.starts_with('/')))
+            .for_each(|v| secrets.mask_all(v));
+    }
+    document["problems"] = json!(problems(loaded));
+    document
+}
+
+/// The document about a job. `container` gives the container that an action runs in.
+pub(super) fn job(
+    job: &Job,
+    next: Option<chrono::DateTime<chrono::Utc>>,
+    secrets: &Secrets,
+    container: &dyn Fn(&Action) -> ContainerSpec,
+) -> Value {
+    let mut document = job_document(job);
+    document["next"] = json!(next.map(|at| instant::zoned(at, job.schedule.zone())));
+    complete(&mut document, &job.action, secrets, container);
+    for (at, action) in job.after_success.iter().enumerate() {
+        complete(&mut document["after_success"][at], action, secrets, container);
+    }
+    document
+}
+
+fn complete(document: &mut Value, action: &Action, secrets: &Secrets, container: &dyn Fn(&Action) -> ContainerSpec) {
+    match action {
+        Action::Exec(_) => secrets.mask(&mut document["exec"]),
+        Action::Run(_) | Action::Builtin(_) => document["container"] = self::container(&container(action), secrets),
+    }
+}
+
+/// The document about a container.
+pub(super) fn container(spec: &ContainerSpec, secrets: &Secrets) -> Value {
+    let mut document = container_document(spec);
+    secrets.mask(&mut document);
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Builtin, ExecSpec, ExecTarget, JobName, Policy};
+    use crate::schedule::Schedule;
+    use crate::secret::Environment;
+
+    fn sample() -> Job {
+        let run = ContainerSpec {
+            image: "alpine".into(),
+            command: vec!["sh".into(), "-c".into(), "login hunter22".into()],
+            env: Environment(
+                [("DB_PASSWORD".into(), "x".into()), ("URL".into(), "http://u:hunter22@h/".into())].into(),
+            ),
+            ..ContainerSpec::default()
+        };
+        let exec = ExecSpec {
+            target: ExecTarget::Service("web".into()),
+            command: vec!["reload".into(), "hunter22".into()],
+            env: Environment::default(),
+            user: None,
+            workdir: None,
+            privileged: false,
+        };
+        Job {
+            name: JobName::new("backup").unwrap(),
+            comment: None,
+            schedule: Schedule::parse("7 5 * * *", chrono_tz::Europe::Berlin, "backup").unwrap(),
+            enabled: true,
+            origin: "/stack/jobs.yml:3".into(),
+            run_on_start: false,
+            action: Action::Run(Box::new(run)),
+            after_success: vec![Action::Exec(Box::new(exec)), Action::Builtin(Builtin::Logrotate)],
+            policy: Policy::default(),
+            log_file: "backup.log".into(),
+        }
+    }
+
+    #[test]
+    fn a_job_is_complete_and_holds_no_secret() {
+        let secrets = Secrets(vec!["hunter22".to_owned()]);
+        let own = |action: &Action| match action {
+            Action::Run(spec) => (**spec).clone(),
+            _ => ContainerSpec { image: "tender".into(), ..ContainerSpec::default() },
+        };
+        let at = chrono::DateTime::from_timestamp(1_774_746_000, 0);
+        let document = job(&sample(), at, &secrets, &own);
+        assert!(!document.to_string().contains("hunter22"));
+        assert_eq!(document["next"], "2026-03-29T03:00:00+02:00");
+        assert_eq!(document["container"]["command"][2], "login ***");
+        assert_eq!(document["container"]["env"], json!({"DB_PASSWORD": "***", "URL": "http://u:***@h/"}));
+        assert_eq!(document["after_success"][0]["exec"]["command"], json!(["reload", "***"]));
+        assert_eq!(document["after_success"][1]["builtin"], "logrotate");
+        assert_eq!(document["after_success"][1]["container"]["image"], "tender");
+        for key in ["name", "comment", "schedule", "timezone", "enabled", "origin", "action", "policy"] {
+            assert!(document.get(key).is_some(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `tender jobs`: what is defined.
+
+use chrono::Utc;
+
+use super::args::Form;
+use super::context::Context;
+use super::document::{self, Secrets};
+use super::{exit, instant, load};
+use crate::job::{Action, Job};
+
+/// `tender jobs`: prints what is good and reports the rest.
+pub(super) async fn jobs(context: &Context, args: &Form) -> anyhow::Result<u8> {
+    let loaded = load::loaded(context).await?;
+    let installation = load::installation(context).await;
+    let now = Utc::now();
+    let next = |job: &Job| job.enabled.then(|| job.schedule.next_after(now)).flatten();
+    if args.json {
+        let secrets = Secrets::of(&loaded);
+        let document = loaded.jobs.iter().map(|job| {
+            let container = |action: &Action| load::container(action, Some(job), &loaded, &installation);
+            document::job(job, next(job), &secrets, &container)
+        });
+        context.out.json(&document.collect::<Vec<_>>())?;
+    } else if loaded.jobs.is_empty() {
+        context.out.line("no job is defined")?;
+    } else {
+        let rows = loaded.jobs.iter().map(|job| {
+            let next = match (job.enabled, next(job)) {
+                (false, _) => "disabled".to_owned(),
+                (true, Some(at)) => instant::short(at, job.schedule.zone()),
+                (true, None) => "-".to_owned(),
+            };
+            [
+                job.name.to_string(),
+                job.schedule.text().to_owned(),
+                next,
+                what(&job.action),
+                job.comment.clone().unwrap_or_default(),
+            ]
+        });
+        context.out.table(["job", "schedule", "next", "runs", "comment"], rows)?;
+    }
+    Ok(load::report(&loaded))
+}
+
+fn what(action: &Action) -> String {
+    match action {
+        Action::Run(spec) => spec.image.clone(),
+        Action::Exec(_) => "in a running container".to_owned(),
+        Action::Builtin(builtin) => format!("built-in {builtin}"),
+    }
+}
+
+/// `tender run --dry-run`: the exact container of a job.
+pub(super) async fn dry_run(context: &Context, name: &str, env: &[(String, String)]) -> anyhow::Result<u8> {
+    let loaded = load::loaded(context).await?;
+    let Some(job) = loaded.job(name) else {
+        let known = loaded.jobs.iter().map(|job| job.name.as_str());
+        return Err(super::failure::Failure::usage(super::control::no_job(name, known)));
+    };
+    let installation = load::installation(context).await;
+    let mut container = load::container(&job.action, Some(job), &loaded, &installation);
+    container.env.0.extend(env.iter().cloned());
+    context.out.json(&document::container(&container, &Secrets::of(&loaded)))?;
+    Ok(exit::DONE)
+}

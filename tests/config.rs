@@ -1,0 +1,322 @@
+//! Whole stacks from `tests/fixtures/config`, as the operator of each would see them.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tender::config::{
+    Collected, Installation, LoadError, Loaded, ProbeRequest, ProcessProbe, SETTINGS, Severity, collect_here,
+    config_document, load, probe_main, problems_document, settings_example, settings_table_markdown,
+};
+use tender::job::MountSource;
+
+/// A copy of a fixture, with a `.git` folder around it.
+struct Stack {
+    root: tempfile::TempDir,
+    dir: PathBuf,
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&source).unwrap(), target).unwrap();
+        } else if source.is_dir() {
+            copy(&source, &target);
+        } else {
+            fs::copy(&source, target).unwrap();
+        }
+    }
+}
+
+impl Stack {
+    fn new(case: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(case);
+        copy(&fixture, root.path());
+        fs::create_dir(root.path().join(".git")).unwrap();
+        let root_path = root.path().canonicalize().unwrap();
+        let dir = if root_path.join("stack").is_dir() { root_path.join("stack") } else { root_path };
+        Self { root, dir }
+    }
+
+    fn request(&self) -> ProbeRequest {
+        let process = fs::read_to_string(self.root.path().join("process.env")).unwrap_or_default();
+        let mut env: BTreeMap<String, String> =
+            process.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        env.insert("PATH".to_owned(), std::env::var("PATH").unwrap());
+        ProbeRequest::new(&self.dir, self.dir.join("env.local"), env)
+    }
+
+    fn load(&self) -> Loaded {
+        self.try_load(&self.request()).unwrap()
+    }
+
+    fn try_load(&self, request: &ProbeRequest) -> Result<Loaded, LoadError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(load(&ProcessProbe, request, &installation()))
+    }
+
+    /// A document without the path of this machine.
+    fn shown(&self, document: &Value) -> String {
+        let text = serde_json::to_string_pretty(document).unwrap();
+        text.replace(self.root.path().canonicalize().unwrap().to_str().unwrap(), "[ROOT]")
+    }
+}
+
+fn installation() -> Installation {
+    Installation {
+        image: "sha256:own".to_owned(),
+        socket: "/run/docker.sock".into(),
+        state: MountSource::Volume("state".to_owned()),
+        instance: "abcd".to_owned(),
+    }
+}
+
+/// The jobs without everything that is empty.
+fn jobs(loaded: &Loaded) -> Value {
+    let document = loaded.jobs.iter().map(|job| {
+        json!({
+            "name": job.name,
+            "comment": job.comment,
+            "schedule": job.schedule.text(),
+            "timezone": job.schedule.zone().name(),
+            "switched_off": !job.enabled,
+            "run_on_start": job.run_on_start,
+            "origin": job.origin,
+            "log": job.log_file,
+            "action": job.action,
+            "after_success": job.after_success,
+            "policy": format!("{:?}", job.policy),
+        })
+    });
+    full(&document.collect())
+}
+
+fn full(value: &Value) -> Value {
+    let empty = |v: &Value| match v {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    };
+    match value {
+        Value::Array(items) => items.iter().map(full).collect(),
+        Value::Object(entries) => {
+            entries.iter().map(|(k, v)| (k.clone(), full(v))).filter(|(_, v)| !empty(v)).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn problems(loaded: &Loaded) -> String {
+    loaded.problems.iter().map(|p| format!("{p}\n")).collect()
+}
+
+fn variable(loaded: &Loaded, name: &str) -> Option<(String, String)> {
+    loaded.values.get(name).map(|s| (s.value.clone(), s.source.clone()))
+}
+
+#[test]
+fn a_plain_stack() {
+    let stack = Stack::new("plain");
+    let loaded = stack.load();
+    assert_eq!(problems(&loaded), "");
+    assert!(loaded.complete);
+    let mut document = config_document(&loaded);
+    document["jobs"] = jobs(&loaded);
+    insta::assert_snapshot!(stack.shown(&document));
+    assert_eq!(loaded.environment.0["DB_PASSWORD"], "planted-secret");
+    assert_eq!(loaded.settings.project, "plain");
+    assert_eq!(loaded.settings.max_output, 4 << 30);
+}
+
+#[test]
+fn conf_dirs_in_order_with_what_they_need() {
+    let stack = Stack::new("conf-dirs");
+    let loaded = stack.load();
+    let lists = ["BIRDHOUSE_EXTRA_CONF_DIRS", "EXTRA_CONF_DIRS", "AUTODEPLOY_EXTRA_REPOS"];
+    let variables = ["GREETING", "BASE", "TOP", "WORDS", "MULTI", "DEEP", "DEEPER", "PWD", "SCHEDULER_MAX_RUNNING"];
+    let document = json!({
+        "conf_dirs": loaded.conf_dirs,
+        "compose_files": loaded.compose_files,
+        "checkouts": loaded.settings.checkouts,
+        "paths": loaded.paths,
+        "files": loaded.files,
+        "project": loaded.settings.project,
+        "lists": lists.map(|name| loaded.environment.0.get(name)),
+        "variables": variables.map(|name| (name, variable(&loaded, name))),
+        "problems": loaded.problems,
+    });
+    insta::assert_snapshot!(stack.shown(&document));
+    assert!(!loaded.has_errors());
+}
+
+#[test]
+fn old_and_new_names() {
+    let stack = Stack::new("names");
+    let loaded = stack.load();
+    assert_eq!(loaded.settings.log_dir, Path::new("/var/log/PAVICS"));
+    assert_eq!(loaded.environment.0["BIRDHOUSE_LOG_DIR"], "/var/log/PAVICS");
+    assert_eq!(loaded.settings.platform_frequency, "@hourly");
+    assert_eq!(loaded.settings.grace.as_secs(), 30);
+    assert_eq!(loaded.settings.project, "fromprocess");
+    let document = config_document(&loaded);
+    assert_eq!(document["settings"]["SCHEDULER_GRACE"]["source"], "environment");
+    assert!(document["settings"]["SCHEDULER_GRACE"]["frozen"].as_str().unwrap().ends_with("env.local"));
+    insta::assert_snapshot!(stack.shown(&problems_document(&loaded.problems)));
+}
+
+#[test]
+fn bad_values_are_all_reported_and_replaced() {
+    let stack = Stack::new("bad-values");
+    let loaded = stack.load();
+    insta::assert_snapshot!(stack.shown(&problems_document(&loaded.problems)));
+    let good = Stack::new("plain").load().settings;
+    assert_eq!(loaded.settings.grace, good.grace);
+    assert_eq!(loaded.settings.log_dir, good.log_dir);
+    assert_eq!(loaded.settings.image, good.image);
+    assert_eq!(loaded.settings.platform_frequency, "7 5 * * *");
+    assert_eq!(loaded.jobs.len(), 2);
+}
+
+#[test]
+fn jobs_of_both_generations() {
+    let stack = Stack::new("jobs");
+    let loaded = stack.load();
+    insta::assert_snapshot!("jobs", stack.shown(&jobs(&loaded)));
+    insta::assert_snapshot!("jobs_problems", stack.shown(&problems_document(&loaded.problems)));
+    let documents = [stack.shown(&config_document(&loaded)), problems(&loaded)].concat();
+    assert!(!documents.contains("planted-secret"), "{documents}");
+}
+
+#[test]
+fn a_linked_env_local() {
+    let stack = Stack::new("symlink");
+    let loaded = stack.load();
+    let root = stack.root.path().canonicalize().unwrap();
+    assert_eq!(loaded.environment.0["HERE"], root.join("private/env").to_str().unwrap());
+    assert!(loaded.job("private").is_some());
+    assert_eq!(problems(&loaded), "");
+    assert_eq!(loaded.paths, [root]);
+
+    fs::remove_file(stack.root.path().join("private/env/local")).unwrap();
+    let collected = collect_here(&stack.request());
+    assert_eq!(collected.unseen, [stack.root.path().canonicalize().unwrap().join("private/env/local")]);
+    let error = stack.try_load(&stack.request()).unwrap_err().to_string();
+    assert!(error.contains("symlink") && error.contains("touch"), "{error}");
+}
+
+#[test]
+fn shell_files_that_do_not_come_to_their_end() {
+    for (case, expected, after) in [
+        ("exit", "bad/default.env: ended the shell that reads it (exit 3)", Some("GOOD")),
+        ("syntax", "syntax error", None),
+        ("missing-source", "reads /nowhere/at/all.env, which cannot be opened", None),
+    ] {
+        let stack = Stack::new(case);
+        let loaded = stack.load();
+        assert!(problems(&loaded).contains(expected), "{case}: {}", problems(&loaded));
+        assert!(!loaded.complete, "{case}");
+        assert_eq!(loaded.problems.iter().filter(|p| p.severity == Severity::Error).count(), 1, "{case}");
+        assert!(loaded.environment.0.contains_key("BEFORE") || case == "syntax", "{case}");
+        assert!(after.is_none_or(|name| loaded.environment.0.contains_key(name)), "{case}");
+        assert_eq!(loaded.jobs.len(), 2, "{case}");
+    }
+    let loaded = Stack::new("return").load();
+    assert!(problems(&loaded).contains("warning") && problems(&loaded).contains("left by `return 1`"));
+    assert!(loaded.complete);
+}
+
+#[test]
+fn a_line_number_where_the_shell_tells_one() {
+    let stack = Stack::new("syntax");
+    let origin = &stack.load().problems[0].origin;
+    let line = origin.rsplit_once("env.local:").unwrap_or_else(|| panic!("{origin}")).1;
+    assert!(line.parse::<u32>().is_ok(), "{origin}");
+}
+
+#[test]
+fn an_endless_file_is_stopped() {
+    let stack = Stack::new("loop");
+    let begun = std::time::Instant::now();
+    let loaded = stack.try_load(&ProbeRequest { time_limit_ms: 300, ..stack.request() }).unwrap();
+    assert!(problems(&loaded).contains("env.local: did not end within 300 ms"), "{}", problems(&loaded));
+    assert!(begun.elapsed().as_secs() < 20);
+    assert!(!loaded.complete);
+}
+
+#[test]
+fn other_shells_read_the_same() {
+    let stack = Stack::new("conf-dirs");
+    let dash = stack.load();
+    for shell in ["bash", "busybox"] {
+        let Some(path) = ["/bin", "/usr/bin"].iter().map(|d| Path::new(d).join(shell)).find(|p| p.is_file()) else {
+            continue;
+        };
+        // Both behave as a POSIX sh under that name.
+        let link = stack.root.path().join(".git").join(shell).join("sh");
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        let other = stack.try_load(&ProbeRequest { shell: link, ..stack.request() }).unwrap();
+        assert_eq!(other.environment, dash.environment, "{shell}");
+        assert_eq!(other.problems, dash.problems, "{shell}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_said_with_the_way_out() {
+    let stack = Stack::new("plain");
+    fs::remove_file(stack.dir.join("env.local")).unwrap();
+    let error = stack.try_load(&stack.request()).unwrap_err();
+    assert!(matches!(&error, LoadError::Missing { path, .. } if path.ends_with("env.local")));
+    assert!(error.to_string().contains("touch"), "{error}");
+    let nowhere = ProbeRequest::new("/nowhere/at/all", "/nowhere/at/all/env.local", BTreeMap::new());
+    let error = stack.try_load(&nowhere).unwrap_err();
+    assert!(matches!(&error, LoadError::Missing { path, .. } if path.ends_with("docker-compose.yml")), "{error}");
+}
+
+#[test]
+fn the_look_from_a_container_is_the_same_look() {
+    let stack = Stack::new("jobs");
+    fs::write(stack.dir.join("env.local"), b"export BINARY=\"\xff\xfe\"\n").unwrap();
+    let request = stack.request();
+    let answer = probe_main(&serde_json::to_string(&request).unwrap());
+    let collected: Collected = serde_json::from_slice(&answer).unwrap();
+    assert!(collected == collect_here(&request));
+    assert!(collected.values.contains_key("BINARY"));
+}
+
+#[test]
+fn the_example_names_every_setting() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("env.local.example");
+    assert_eq!(fs::read_to_string(file).unwrap(), settings_example(), "write settings_example() to env.local.example");
+    for setting in SETTINGS {
+        assert!(settings_table_markdown().contains(&format!("| `{}`", setting.name)), "{}", setting.name);
+    }
+}
+
+#[test]
+fn the_readme_names_every_setting() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(file).unwrap();
+    let (_, rest) = readme.split_once("<!-- settings -->\n").expect("the README has no mark where the table begins");
+    let (table, _) = rest.split_once("<!-- /settings -->").expect("the README has no mark where the table ends");
+    assert_eq!(table.trim(), settings_table_markdown().trim(), "put settings_table_markdown() there");
+}
+
+#[test]
+fn the_example_is_a_shell_file_of_defaults() {
+    let stack = Stack::new("plain");
+    let plain = stack.load().settings;
+    let example = settings_example().replace("#export ", "export ");
+    fs::write(stack.dir.join("env.local"), example).unwrap();
+    let loaded = stack.load();
+    assert_eq!(problems(&loaded), "");
+    let expected = tender::config::Settings { platform_frequency: "7 5 * * *".to_owned(), ..plain };
+    assert_eq!(loaded.settings, expected);
+}
