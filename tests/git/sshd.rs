@@ -135,14 +135,16 @@ pub fn key_dir(dir: &Path, name: &str) -> (PathBuf, String) {
     (keys, public)
 }
 
-/// Passes everything on and counts what comes back.
-pub fn counting(to: u16) -> (u16, Arc<AtomicU64>) {
+/// Passes everything on; counts what comes back, and the connections.
+pub fn counting(to: u16) -> (u16, Arc<AtomicU64>, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let down = Arc::new(AtomicU64::new(0));
-    let count = down.clone();
+    let connections = Arc::new(AtomicU64::new(0));
+    let (count, opened) = (down.clone(), connections.clone());
     thread::spawn(move || {
         for near in listener.incoming().flatten() {
+            opened.fetch_add(1, Ordering::SeqCst);
             let far = TcpStream::connect(("127.0.0.1", to)).unwrap();
             let (mut near_in, mut far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             thread::spawn(move || {
@@ -163,7 +165,7 @@ pub fn counting(to: u16) -> (u16, Arc<AtomicU64>) {
             });
         }
     });
-    (port, down)
+    (port, down, connections)
 }
 
 /// Takes connections, says `words` and then nothing for ever.
