@@ -34,7 +34,7 @@ use state::Daemon;
 use watchdog::Watchdog;
 
 /// Time for flushing at the end; then the process goes, whatever is left.
-const FLUSH: Duration = Duration::from_secs(4);
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// Runs the scheduler until it is told to stop. Gives the exit code.
 ///
@@ -148,6 +148,10 @@ async fn run(options: ServeOptions) -> Result<()> {
     }
     tracing::info!("stopping: runs go on in their containers and are taken up at the next start");
     serving.abort();
+    // A look under way removes its container when it ends; half of the time is for that.
+    if daemon.is_looking() {
+        let _ = tokio::time::timeout(FLUSH / 2, loaded.recv()).await;
+    }
     if tokio::time::timeout(FLUSH, daemon.flush()).await.is_err() {
         tracing::warn!("not everything could be flushed in time; the next start reads it again from the engine");
     }

@@ -118,6 +118,7 @@ impl<'a, H: Host> ContainerProbe<'a, H> {
             cap_add: vec!["DAC_OVERRIDE".into()],
             labels: [
                 (labels::INSTANCE.to_owned(), self.installation.instance.clone()),
+                (labels::COMPOSE_DIR.to_owned(), request.compose_dir.display().to_string()),
                 (labels::ROLE.to_owned(), "probe".to_owned()),
             ]
             .into(),

@@ -287,6 +287,7 @@ remove() { # docker-object-kind filter
 destroy() {
     stop -v -t 5
     remove container "label=tender.stack=$project"
+    remove container "label=tender.compose-dir=$checkout" # probes of a scheduler that was killed
     for kind in container network volume; do remove "$kind" "label=com.docker.compose.project=$project"; done
     remove image "tender/$project/*"
 }

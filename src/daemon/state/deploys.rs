@@ -126,7 +126,9 @@ impl Daemon {
 
     /// Probes that ended after whoever asked had died.
     pub(super) async fn sweep_probes(&self) {
-        let labels = [(labels::INSTANCE, self.installation.instance.as_str()), (labels::ROLE, "probe")];
+        // By the compose dir, which the lease guards: those of a lost state dir are ours, too.
+        let dir = self.options.compose_dir.display().to_string();
+        let labels = [(labels::COMPOSE_DIR, dir.as_str()), (labels::ROLE, "probe")];
         for id in self.engine.list(&labels).await.unwrap_or_default() {
             if let Ok(Some(seen)) = self.engine.look(&id).await
                 && seen.life != Life::Running

@@ -33,6 +33,11 @@ impl Daemon {
         });
     }
 
+    /// Whether a look is under way.
+    pub(in crate::daemon) const fn is_looking(&self) -> bool {
+        self.loading.is_some()
+    }
+
     /// A configuration was read, or could not be: the last good one stays in force then.
     pub(in crate::daemon) async fn on_loaded(&mut self, loaded: LoadResult) {
         let answer = match loaded {
