@@ -27,26 +27,12 @@ pub fn draw(
         reasons: reasons.list(),
         generation,
         stack: loaded.map(|l| l.settings.project.clone()).unwrap_or_default(),
-        running: running.into_iter().map(run).collect(),
-        waiting: waiting.into_iter().map(run).collect(),
+        running: running.into_iter().map(RunStatus::from).collect(),
+        waiting: waiting.into_iter().map(RunStatus::from).collect(),
         refused: loaded
             .map(|l| l.problems.iter().filter(|p| p.severity == Severity::Error).map(ToString::to_string).collect())
             .unwrap_or_default(),
         jobs: jobs.iter().map(|j| job(j, last.get(&j.name), now)).collect(),
-    }
-}
-
-fn run(record: &RunRecord) -> RunStatus {
-    RunStatus {
-        id: record.id.clone(),
-        job: record.occurrence.job.clone(),
-        planned_for: record.occurrence.planned_for,
-        started_at: record.started_at,
-        state: record.state.word().to_owned(),
-        waiting: match &record.state {
-            State::Planned { waiting } => waiting.clone(),
-            _ => None,
-        },
     }
 }
 

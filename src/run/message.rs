@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::RunId;
+use super::{RunId, RunRecord, State};
 use crate::job::JobName;
 
 /// A request to the daemon's loop, its only reader.
@@ -71,6 +71,22 @@ pub struct RunStatus {
     pub state: String,
     /// What it waits for.
     pub waiting: Option<String>,
+}
+
+impl From<&RunRecord> for RunStatus {
+    fn from(record: &RunRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            job: record.occurrence.job.clone(),
+            planned_for: record.occurrence.planned_for,
+            started_at: record.started_at,
+            state: record.state.word().to_owned(),
+            waiting: match &record.state {
+                State::Planned { waiting } => waiting.clone(),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// A job as `status` shows it.

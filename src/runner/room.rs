@@ -202,12 +202,12 @@ impl<E: Runs + 'static> Runner<E> {
 
     /// Runs under way.
     pub fn running(&self) -> Vec<RunStatus> {
-        self.active.values().map(|active| status(&active.shared.borrow())).collect()
+        self.active.values().map(|active| RunStatus::from(&*active.shared.borrow())).collect()
     }
 
     /// Runs that wait.
     pub fn waiting(&self) -> Vec<RunStatus> {
-        self.queue.values().map(status).collect()
+        self.queue.values().map(RunStatus::from).collect()
     }
 
     /// The output writer.
@@ -290,20 +290,6 @@ async fn due(at: Option<DateTime<Utc>>) {
     while let Ok(left) = (at - Utc::now()).to_std() {
         // The wall clock may be set meanwhile.
         tokio::time::sleep(left.min(Duration::from_secs(60))).await;
-    }
-}
-
-fn status(record: &RunRecord) -> RunStatus {
-    RunStatus {
-        id: record.id.clone(),
-        job: record.occurrence.job.clone(),
-        planned_for: record.occurrence.planned_for,
-        started_at: record.started_at,
-        state: record.state.word().to_owned(),
-        waiting: match &record.state {
-            State::Planned { waiting } => waiting.clone(),
-            _ => None,
-        },
     }
 }
 

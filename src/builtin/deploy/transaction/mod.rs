@@ -1,5 +1,10 @@
 //! The transaction: each step is durable before it is taken.
 
+mod explain;
+mod resume;
+
+pub use explain::explain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -11,11 +16,11 @@ use super::context::{Context, STOPPED, Stopwatch};
 use super::plan::plan;
 use super::stage::{self, Answer, Stage};
 use super::target::{Moves, Target, decide};
-use super::{Ended, PlanDocument, Wishes, first, look, rollback, services, short, up};
+use super::{Ended, Wishes, first, look, rollback, services, short, up};
 use crate::config::Loaded;
 use crate::engine::{EngineError, Host};
 use crate::git::Failure;
-use crate::journal::deploy::{ATTEMPTS, DeployState, FirstSteps, Good, Step};
+use crate::journal::deploy::{DeployState, FirstSteps, Good, Step};
 use crate::run::{CheckoutVerdict, DeployOutcome, RevisionVector, ServiceAction, ServicePlan, Verdict};
 
 /// Runs the transaction, or goes on with one that was cut off.
@@ -34,7 +39,7 @@ pub async fn run<H: Host>(context: &Context<H>, wishes: Wishes, seen: &mut Vec<C
     let mut attempts = 1;
     if let Some(state) = context.ledgers.journal().read()? {
         attempts = state.attempts + 1;
-        if let Some(ended) = resume(context, state).await? {
+        if let Some(ended) = resume::resume(context, state).await? {
             return Ok(ended);
         }
     }
@@ -446,138 +451,6 @@ async fn back_or_refuse<H: Host>(
     }
     let record = rollback::roll_back(context, &mut state, good, format!("{error:#}")).await?;
     Ok(Ended::Recorded(Box::new(record)))
-}
-
-/// Goes on with a deploy that was cut off. `None`: nothing had been touched, begin again.
-async fn resume<H: Host>(context: &Context<H>, mut state: DeployState) -> Result<Option<Ended>> {
-    state.attempts += 1;
-    // Whatever happens here counts, or a deploy that always dies would be taken up at once for ever.
-    context.ledgers.journal().write(&state)?;
-    let known = match context.ledgers.good().read()? {
-        Some(good) => Known::Recorded(good),
-        None => Known::New(Good {
-            id: "none".into(),
-            at: state.started_at,
-            vector: state.from.clone(),
-            images: BTreeMap::new(),
-            hashes: BTreeMap::new(),
-            compose_version: None,
-            scheduler_behind: false,
-        }),
-    };
-    context.say(format!("deploy {} was cut off; going on with it (attempt {})", state.id, state.attempts));
-    match state.step.clone() {
-        Step::Target | Step::Staged if state.attempts >= ATTEMPTS => {
-            let why = format!("it was cut off {} times before anything was touched", state.attempts - 1);
-            refuse(context, &state, why).await.map(Some)
-        }
-        Step::Target | Step::Staged => {
-            context.say("nothing had been touched; beginning again with the newest commits");
-            rollback::restore_names(context, &state).await?;
-            stage::clear(context)?;
-            context.ledgers.journal().clear()?;
-            Ok(None)
-        }
-        Step::Stuck { why } => {
-            context.say(format!("ERROR: this deploy is stuck and waits for a person: {why}"));
-            Ok(Some(Ended::Blocked(vec![format!("stuck: {why}")])))
-        }
-        Step::RollingBack { why } => {
-            let record = rollback::roll_back(context, &mut state, known.good(), why).await?;
-            Ok(Some(Ended::Recorded(Box::new(record))))
-        }
-        Step::Good => {
-            let good = match known {
-                Known::Recorded(good) if good.id == state.id => good,
-                _ => return finish(context, state, known.good(), None).await.map(Some),
-            };
-            let previous = good.id.clone();
-            settle(context, &state, &good, &previous).await.map(Some)
-        }
-        Step::Switching | Step::Switched | Step::Up | Step::Gating if state.attempts >= ATTEMPTS => {
-            let why = format!("it was cut off {} times", state.attempts - 1);
-            let record = rollback::roll_back(context, &mut state, known.good(), why).await?;
-            Ok(Some(Ended::Recorded(Box::new(record))))
-        }
-        Step::Switching | Step::Switched | Step::Up | Step::Gating => {
-            let update_only = state.services.is_empty();
-            context.enter(&mut state, Step::Switching)?;
-            if let Err(error) = switch(context, &mut state).await {
-                return back_or_refuse(context, state, known.good(), &error).await.map(Some);
-            }
-            if update_only {
-                let good =
-                    Good { vector: state.to.clone(), at: Utc::now(), id: state.id.clone(), ..known.good().clone() };
-                commit(context, &good).await?;
-                let record = state.record(DeployOutcome::UpdateOnly, None);
-                rollback::close(context, &record)?;
-                return Ok(Some(Ended::Recorded(Box::new(record))));
-            }
-            context.enter(&mut state, Step::Switched)?;
-            let loaded = match stage::read_configuration(context, vec![]).await {
-                Ok(loaded) => loaded,
-                Err(error) => return back_or_refuse(context, state, known.good(), &error).await.map(Some),
-            };
-            forward(context, state, &known, &loaded, None).await.map(Some)
-        }
-    }
-}
-
-/// What `tender plan` shows.
-///
-/// # Errors
-/// When the state dir cannot be read or written.
-pub async fn explain<H: Host>(context: &Context<H>) -> Result<PlanDocument> {
-    let mut checkouts = Vec::new();
-    for checkout in &context.settings.checkouts {
-        checkouts.push(context.git.examine(checkout).await.verdict);
-    }
-    let mut blocked: Vec<String> = checkouts.iter().filter(|v| v.verdict.blocks()).map(look::sentence).collect();
-    if let Err(EngineError::Unavailable(_)) = context.host.info().await {
-        return Ok(PlanDocument { checkouts, services: None, blocked });
-    }
-    let known = adopt::peek(context).await?;
-    let bad = context.ledgers.bad().read()?.unwrap_or_default();
-    let moves = match decide(&checkouts, known.good(), &bad, context.settings.snapshot, true) {
-        Target::Deploy(moves) | Target::UpdateOnly(moves) => moves,
-        _ => return Ok(PlanDocument { checkouts, services: Some(vec![]), blocked }),
-    };
-    if let Some(bad) = bad.iter().find(|b| b.vector == moves.to && b.holds()) {
-        blocked.push(format!("this vector was rolled back before: {}", bad.why.lines().next().unwrap_or_default()));
-    }
-    let mut state = begin(known.good(), &moves, 1);
-    state.id = format!("plan-{}", context.run);
-    let planned = async {
-        let stage = Stage::lay_out(context, &state).await?;
-        let answer = async {
-            let loaded = stage.configuration(context).await.context("the new configuration cannot be read")?;
-            stage.compose(context, &loaded, vec![], vec![]).await
-        };
-        let answer = answer.await;
-        stage.remove()?;
-        let answer = answer?;
-        let present = services::present(context).await?;
-        let mut wanted = services::wanted(context, &answer).await?;
-        // Nothing is built for a plan: an image that a build would replace counts as changed when
-        // files of the checkouts changed.
-        let changed = changed_files(context, known.good(), &state.to).await?;
-        for (name, service) in answer.services.iter().filter(|(_, s)| s.builds) {
-            if changed.iter().any(|f| service.contexts.iter().any(|c| f.starts_with(c)))
-                && let Some(wanted) = wanted.get_mut(name)
-            {
-                wanted.image_id = Some("to be built".into());
-            }
-        }
-        let services = plan(&wanted, &services::in_plan_terms(&present), &changed, services::OWN);
-        anyhow::Ok(services)
-    };
-    match planned.await {
-        Ok(services) => Ok(PlanDocument { checkouts, services: Some(services), blocked }),
-        Err(error) => {
-            blocked.push(format!("{error:#}"));
-            Ok(PlanDocument { checkouts, services: None, blocked })
-        }
-    }
 }
 
 fn enough_space<H: Host>(context: &Context<H>) -> Result<()> {
