@@ -1,125 +1,15 @@
 //! Whole stacks from `tests/fixtures/config`, as the operator of each would see them.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tender::config::{
-    Collected, Installation, LoadError, Loaded, ProbeRequest, ProcessProbe, SETTINGS, Severity, collect_here,
-    config_document, load, probe_main, problems_document, settings_example, settings_table_markdown,
+    Collected, LoadError, ProbeRequest, Severity, collect_here, config_document, probe_main, problems_document,
 };
-use tender::job::MountSource;
 
-/// A copy of a fixture, with a `.git` folder around it.
-struct Stack {
-    root: tempfile::TempDir,
-    dir: PathBuf,
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&source).unwrap(), target).unwrap();
-        } else if source.is_dir() {
-            copy(&source, &target);
-        } else {
-            fs::copy(&source, target).unwrap();
-        }
-    }
-}
-
-impl Stack {
-    fn new(case: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(case);
-        copy(&fixture, root.path());
-        fs::create_dir(root.path().join(".git")).unwrap();
-        let root_path = root.path().canonicalize().unwrap();
-        let dir = if root_path.join("stack").is_dir() { root_path.join("stack") } else { root_path };
-        Self { root, dir }
-    }
-
-    fn request(&self) -> ProbeRequest {
-        let process = fs::read_to_string(self.root.path().join("process.env")).unwrap_or_default();
-        let mut env: BTreeMap<String, String> =
-            process.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        env.insert("PATH".to_owned(), std::env::var("PATH").unwrap());
-        ProbeRequest::new(&self.dir, self.dir.join("env.local"), env)
-    }
-
-    fn load(&self) -> Loaded {
-        self.try_load(&self.request()).unwrap()
-    }
-
-    fn try_load(&self, request: &ProbeRequest) -> Result<Loaded, LoadError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(load(&ProcessProbe, request, &installation()))
-    }
-
-    /// A document without the path of this machine.
-    fn shown(&self, document: &Value) -> String {
-        let text = serde_json::to_string_pretty(document).unwrap();
-        text.replace(self.root.path().canonicalize().unwrap().to_str().unwrap(), "[ROOT]")
-    }
-}
-
-fn installation() -> Installation {
-    Installation {
-        image: "sha256:own".to_owned(),
-        socket: "/run/docker.sock".into(),
-        state: MountSource::Volume("state".to_owned()),
-        instance: "abcd".to_owned(),
-    }
-}
-
-/// The jobs without everything that is empty.
-fn jobs(loaded: &Loaded) -> Value {
-    let document = loaded.jobs.iter().map(|job| {
-        json!({
-            "name": job.name,
-            "comment": job.comment,
-            "schedule": job.schedule.text(),
-            "timezone": job.schedule.zone().name(),
-            "switched_off": !job.enabled,
-            "run_on_start": job.run_on_start,
-            "origin": job.origin,
-            "log": job.log_file,
-            "action": job.action,
-            "after_success": job.after_success,
-            "policy": format!("{:?}", job.policy),
-        })
-    });
-    full(&document.collect())
-}
-
-fn full(value: &Value) -> Value {
-    let empty = |v: &Value| match v {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(entries) => entries.is_empty(),
-        _ => false,
-    };
-    match value {
-        Value::Array(items) => items.iter().map(full).collect(),
-        Value::Object(entries) => {
-            entries.iter().map(|(k, v)| (k.clone(), full(v))).filter(|(_, v)| !empty(v)).collect()
-        }
-        other => other.clone(),
-    }
-}
-
-fn problems(loaded: &Loaded) -> String {
-    loaded.problems.iter().map(|p| format!("{p}\n")).collect()
-}
-
-fn variable(loaded: &Loaded, name: &str) -> Option<(String, String)> {
-    loaded.values.get(name).map(|s| (s.value.clone(), s.source.clone()))
-}
+use crate::house::{Stack, jobs, problems, variable};
 
 #[test]
 fn a_plain_stack() {
@@ -289,34 +179,4 @@ fn the_look_from_a_container_is_the_same_look() {
     let collected: Collected = serde_json::from_slice(&answer).unwrap();
     assert!(collected == collect_here(&request));
     assert!(collected.values.contains_key("BINARY"));
-}
-
-#[test]
-fn the_example_names_every_setting() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("env.local.example");
-    assert_eq!(fs::read_to_string(file).unwrap(), settings_example(), "write settings_example() to env.local.example");
-    for setting in SETTINGS {
-        assert!(settings_table_markdown().contains(&format!("| `{}`", setting.name)), "{}", setting.name);
-    }
-}
-
-#[test]
-fn the_readme_names_every_setting() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(file).unwrap();
-    let (_, rest) = readme.split_once("<!-- settings -->\n").expect("the README has no mark where the table begins");
-    let (table, _) = rest.split_once("<!-- /settings -->").expect("the README has no mark where the table ends");
-    assert_eq!(table.trim(), settings_table_markdown().trim(), "put settings_table_markdown() there");
-}
-
-#[test]
-fn the_example_is_a_shell_file_of_defaults() {
-    let stack = Stack::new("plain");
-    let plain = stack.load().settings;
-    let example = settings_example().replace("#export ", "export ");
-    fs::write(stack.dir.join("env.local"), example).unwrap();
-    let loaded = stack.load();
-    assert_eq!(problems(&loaded), "");
-    let expected = tender::config::Settings { platform_frequency: "7 5 * * *".to_owned(), ..plain };
-    assert_eq!(loaded.settings, expected);
 }

@@ -1,0 +1,8 @@
+//! The configuration as a whole, on the fixtures in `tests/fixtures/config`.
+
+// helpers of tests may stop a test as the tests themselves may
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod house;
+mod names;
+mod stacks;

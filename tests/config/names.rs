@@ -1,0 +1,38 @@
+//! Every setting is named in the same way everywhere.
+
+use std::fs;
+use std::path::Path;
+
+use tender::config::{SETTINGS, settings_example, settings_table_markdown};
+
+use crate::house::{Stack, problems};
+
+#[test]
+fn the_example_names_every_setting() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("env.local.example");
+    assert_eq!(fs::read_to_string(file).unwrap(), settings_example(), "write settings_example() to env.local.example");
+    for setting in SETTINGS {
+        assert!(settings_table_markdown().contains(&format!("| `{}`", setting.name)), "{}", setting.name);
+    }
+}
+
+#[test]
+fn the_readme_names_every_setting() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(file).unwrap();
+    let (_, rest) = readme.split_once("<!-- settings -->\n").expect("the README has no mark where the table begins");
+    let (table, _) = rest.split_once("<!-- /settings -->").expect("the README has no mark where the table ends");
+    assert_eq!(table.trim(), settings_table_markdown().trim(), "put settings_table_markdown() there");
+}
+
+#[test]
+fn the_example_is_a_shell_file_of_defaults() {
+    let stack = Stack::new("plain");
+    let plain = stack.load().settings;
+    let example = settings_example().replace("#export ", "export ");
+    fs::write(stack.dir.join("env.local"), example).unwrap();
+    let loaded = stack.load();
+    assert_eq!(problems(&loaded), "");
+    let expected = tender::config::Settings { platform_frequency: "7 5 * * *".to_owned(), ..plain };
+    assert_eq!(loaded.settings, expected);
+}
