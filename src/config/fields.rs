@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::expand::{self, Lookup};
 use super::names::nearest;
-use super::yaml::{Node, Place, Value};
-use super::{Problem, values};
+use super::yaml::{Node, Value};
+use super::{Origin, Place, Problem, values};
 
 /// Keys of the specification that a later version understands.
 const LATER: &[&str] =
@@ -92,8 +92,8 @@ impl<'a> Fields<'a> {
         job.clone_into(&mut self.job);
     }
 
-    fn at(&self, place: Place) -> String {
-        format!("{}:{place}", self.origin)
+    fn at(&self, place: Place) -> Origin {
+        Origin::at(self.origin, place)
     }
 
     /// Reports a mistake that refuses the job.

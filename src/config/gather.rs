@@ -10,7 +10,7 @@ use super::conf_dir::{self, Entry, absolute};
 use super::evaluate::Evaluated;
 use super::names::{self, Setting};
 use super::probe::{Collected, JobFile, ProbeRequest, Text};
-use super::{Problem, env_file};
+use super::{Origin, Problem, env_file};
 
 /// A configuration file larger than this is a mistake.
 const FILE_LIMIT: u64 = 4 << 20;
@@ -166,7 +166,7 @@ fn find_legacy(collected: &mut Collected, compose_file: &Path) {
             }
         }
         Err(error) => collected.problems.push(Problem::error(
-            format!("{}:{}", compose_file.display(), error.place),
+            Origin::at(compose_file.display().to_string(), error.place),
             format!("is no YAML: {}", error.message),
         )),
     }
@@ -184,13 +184,13 @@ pub fn read(collected: &mut Collected, path: &Path, keep: bool) {
     let mut bytes = Vec::new();
     match fs::File::open(path).and_then(|f| f.take(FILE_LIMIT + 1).read_to_end(&mut bytes)) {
         Ok(n) if n as u64 > FILE_LIMIT => {
-            collected.problems.push(Problem::error(path.display().to_string(), "is larger than 4 MiB"));
+            collected.problems.push(Problem::error(path, "is larger than 4 MiB"));
         }
         Ok(_) => {
             collected.files.insert(path.to_owned(), Text::from(bytes));
         }
         Err(error) => {
-            collected.problems.push(Problem::error(path.display().to_string(), format!("cannot be read: {error}")));
+            collected.problems.push(Problem::error(path, format!("cannot be read: {error}")));
         }
     }
 }

@@ -4,8 +4,8 @@ use super::docker_args::{self, For};
 use super::fields::Fields;
 use super::resolve::Context;
 use super::words::{CommandLine, command_line};
-use super::yaml::{Node, Place, Value};
-use super::{conf_dir, docker_values, env_file, values};
+use super::yaml::{Node, Value};
+use super::{Place, conf_dir, docker_values, env_file, values};
 use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, ExecTarget, Mount};
 use crate::secret::Environment;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::names::{self, Setting};
 use super::probe::{Collected, Text};
 use super::yaml::{self, Node, Value};
-use super::{Problem, expand};
+use super::{Origin, Problem, expand};
 
 /// A text that defines jobs.
 pub struct JobText {
@@ -91,7 +91,7 @@ pub fn definitions<'a>(text: &JobText, documents: &'a [Node], problems: &mut Vec
 }
 
 fn not_a_job(text: &JobText, node: &Node) -> Problem {
-    Problem::error(format!("{}:{}", text.origin, node.place), format!("expected a job, found {}", node.kind()))
+    Problem::error(Origin::at(&text.origin, node.place), format!("expected a job, found {}", node.kind()))
         .hint("a job is a mapping with at least `schedule` and `command`, in a list or under its name")
 }
 
@@ -99,7 +99,7 @@ fn not_a_job(text: &JobText, node: &Node) -> Problem {
 pub fn documents(text: &JobText, problems: &mut Vec<Problem>) -> Vec<Node> {
     yaml::parse(&text.text).unwrap_or_else(|error| {
         problems.push(
-            Problem::error(format!("{}:{}", text.origin, error.place), format!("is no YAML: {}", error.message))
+            Problem::error(Origin::at(&text.origin, error.place), format!("is no YAML: {}", error.message))
                 .hint("none of its jobs is used until it is mended"),
         );
         Vec::new()

@@ -30,6 +30,7 @@ mod load;
 mod loaded;
 mod masking;
 mod names;
+mod origin;
 mod probe;
 mod problem;
 mod raw;
@@ -47,6 +48,7 @@ pub use job_document::{action_document, container_document, job_document};
 pub use load::{LoadError, load};
 pub use loaded::{ConfDir, Loaded, Sourced};
 pub use names::{SETTINGS, Setting, settings_example, settings_table_markdown};
+pub use origin::{Origin, Place};
 pub use probe::{
     Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, collect_here, probe_main,
 };

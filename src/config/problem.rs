@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Origin;
+
 /// One mistake, with all that is needed to mend it. Values of secrets are masked already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// Where: `file:line:column`, `file`, or the name of a variable.
-    pub origin: String,
+    /// Where it stands.
+    pub origin: Origin,
     /// The key or variable.
     pub key: Option<String>,
     /// The offending value.
@@ -33,7 +35,7 @@ pub enum Severity {
 
 impl Problem {
     /// An error.
-    pub fn error(origin: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn error(origin: impl Into<Origin>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             origin: origin.into(),
@@ -45,7 +47,7 @@ impl Problem {
     }
 
     /// A warning.
-    pub fn warning(origin: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn warning(origin: impl Into<Origin>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(origin, message) }
     }
 
