@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
             .map(|(name, value)| {
                 let source = self.sources.get(&name).cloned().unwrap_or_else(|| "derived".to_owned());
                 let frozen = self.frozen.get(&name).cloned();
-                (name, Gathered { value: Text::from(value), source, frozen })
+                (name, Gathered { value: Text::from(value), source, frozen, written: None })
             })
             .collect();
         Evaluated { values, problems: self.problems, complete: self.complete, conf_dirs: self.conf_dirs }
@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
                 .iter()
                 .map(|(name, value)| {
                     let source = self.sources.get(name).cloned().unwrap_or_default();
-                    (name.clone(), Gathered { value: Text::from(value.clone()), source, frozen: None })
+                    (name.clone(), Gathered { value: Text::from(value.clone()), source, frozen: None, written: None })
                 })
                 .collect(),
             ..Collected::default()

@@ -50,7 +50,8 @@ pub use loaded::{ConfDir, Loaded, Sourced};
 pub use names::{SETTINGS, Setting, settings_example, settings_table_markdown};
 pub use origin::{Origin, Place};
 pub use probe::{
-    Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, collect_here, probe_main,
+    Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, Written, collect_here,
+    probe_main,
 };
 pub use problem::{Problem, Severity};
 pub use resolve::resolve;

@@ -209,7 +209,8 @@ mod tests {
         let mut collected = Collected { env_local: "/e".into(), ..Default::default() };
         for (name, value, source) in pairs {
             let value = Text::Utf8((*value).to_owned());
-            collected.values.insert((*name).to_owned(), Gathered { value, source: (*source).to_owned(), frozen: None });
+            let source = (*source).to_owned();
+            collected.values.insert((*name).to_owned(), Gathered { value, source, frozen: None, written: None });
         }
         collected
     }

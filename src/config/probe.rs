@@ -120,6 +120,22 @@ pub struct Gathered {
     /// The file whose different value the process environment keeps from taking effect.
     #[serde(default)]
     pub frozen: Option<String>,
+    /// The assignment that gave it, where that can be told.
+    #[serde(default)]
+    pub written: Option<Written>,
+}
+
+/// A place in a shell file where a variable is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The file, which need not be the one that was asked for: it may be read by that.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column of the name in characters, from 1.
+    pub column: usize,
+    /// The line, at most 200 characters of it; values of secrets are masked.
+    pub text: String,
 }
 
 /// A text that need not be UTF-8: a string in JSON where it is, else a list of bytes.
