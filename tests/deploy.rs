@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tender::builtin::deploy::context::{Context, StopFlag};
 use tender::builtin::deploy::{Ended, Wishes, run};
-use tender::config::{HostKeys, Installation, LogFormat, ProbeRequest, Settings, Snapshot, probe_main};
+use tender::config::{Installation, ProbeRequest, Settings, probe_main};
 use tender::engine::fake::{Fake, Script};
 use tender::git::{Git, GitOptions, HostKeyPolicy};
 use tender::job::MountSource;
@@ -142,36 +142,12 @@ fn push(author: &Path, files: &[(&str, &str)]) -> String {
 
 fn settings(checkout: &Path, state: &Path, dir: &Path) -> Settings {
     Settings {
-        compose_dir: checkout.to_owned(),
-        env_local: checkout.join("env.local"),
-        project: "stack".to_owned(),
-        checkouts: vec![checkout.to_owned()],
-        timezone: chrono_tz::UTC,
         state_dir: state.to_owned(),
         log_dir: dir.to_owned(),
-        log_format: LogFormat::Text,
-        log_level: "info".to_owned(),
-        max_running: 8,
-        grace: Duration::from_secs(10),
-        max_output: 1 << 32,
-        keep_runs: 100,
-        start_delay: Duration::ZERO,
-        image: "tender".to_owned(),
-        platform_frequency: "@daily".to_owned(),
-        key_dir: None,
-        host_keys: HostKeys::AcceptNew,
-        code_ownership: None,
-        snapshot: Snapshot::All,
-        compose_command: None,
-        autodeploy_image: None,
-        up_options: vec![],
         gate_soak: Duration::ZERO,
         gate_timeout: Duration::ZERO,
         min_free: 0,
-        docker_config: None,
-        docker_host: None,
-        probe_dirs: vec![],
-        pids_limit: 4096,
+        ..Settings::defaults(checkout)
     }
 }
 

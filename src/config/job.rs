@@ -9,7 +9,7 @@ use super::job_file::{Definition, JobText};
 use super::names::nearest;
 use super::resolve::Context;
 use super::yaml::{Node, Value};
-use super::{Problem, job_policy};
+use super::{LegacyJobs, Problem, job_policy};
 use crate::job::{Action, Builtin, Job, JobName};
 use crate::schedule::{Kind, Schedule};
 
@@ -57,7 +57,8 @@ pub fn build(
     if let Some(name) = &name {
         fields.rename(&format!("{:?}", name.as_str()));
     }
-    let taken_over = name.as_ref().and_then(|name| taken_over(name, node));
+    let takes_over = context.settings.legacy_jobs == LegacyJobs::TakeOver;
+    let taken_over = name.as_ref().filter(|_| takes_over).and_then(|name| taken_over(name, node));
     let written = match taken_over {
         Some(builtin) => {
             let place = fields.place();

@@ -269,8 +269,9 @@ fn container(fields: &mut Fields<'_>, context: &Context<'_>) -> ContainerSpec {
     spec.read_only = fields.truth("read_only").unwrap_or(spec.read_only);
     spec.privileged = fields.truth("privileged").unwrap_or(spec.privileged);
     spec.pull = fields.parsed("pull", docker_args::pull).unwrap_or(spec.pull);
-    if fields.truth("hardened") == Some(true) {
-        harden(fields, &mut spec);
+    let said = fields.truth("hardened");
+    if said.unwrap_or(context.settings.job_hardened) {
+        harden(fields, &mut spec, said.is_some());
     }
     if fields.truth("socket") == Some(true) || api_socket {
         add_mount(&mut spec, socket(context));
@@ -278,10 +279,12 @@ fn container(fields: &mut Fields<'_>, context: &Context<'_>) -> ContainerSpec {
     spec
 }
 
-fn harden(fields: &mut Fields<'_>, spec: &mut ContainerSpec) {
+fn harden(fields: &mut Fields<'_>, spec: &mut ContainerSpec, said: bool) {
     if spec.privileged {
         let place = fields.place();
-        fields.error("hardened", place, "cannot be hardened and privileged");
+        let way_out =
+            if said { "" } else { ", as SCHEDULER_JOB_HARDENED wants it; `hardened: false` makes an exception" };
+        fields.error("hardened", place, format!("cannot be hardened and privileged{way_out}"));
     }
     spec.cap_drop = vec!["ALL".to_owned()];
     spec.security_opt.push("no-new-privileges:true".to_owned());

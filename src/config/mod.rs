@@ -55,4 +55,4 @@ pub use probe::{
 };
 pub use problem::{Problem, Severity};
 pub use resolve::resolve;
-pub use settings::{HostKeys, Installation, LogFormat, Settings, Snapshot};
+pub use settings::{HostKeys, Installation, LegacyJobs, LogFormat, Settings, Snapshot, Templates};

@@ -56,6 +56,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("SCHEDULER_MIN_FREE", None, "2GB", "disk space that must be free before a deploy begins"),
     setting("SCHEDULER_DOCKER_CONFIG", None, "", "folder or file with the registry logins"),
     setting("SCHEDULER_PROBE_DIRS", None, "", "further folders that env.local and default.env may read files from; absolute"),
+    setting("SCHEDULER_CONFIG_POLL", None, "10m", "how often files are looked at that the scheduler itself cannot see; 0 for never"),
+    setting("SCHEDULER_JOB_HARDENED", None, "false", "true runs every job hardened that does not say `hardened: false`"),
+    setting("SCHEDULER_JOB_PROXY", None, "false", "true gives the proxies of the scheduler to jobs as well"),
+    setting("SCHEDULER_LEGACY_JOBS", None, "take-over", "take-over runs the built-in where a file's job of its name runs the legacy script, keep runs the job as written"),
+    setting("SCHEDULER_HOST_JOBS", None, "false", "true lets jobs run commands on the host itself"),
+    setting("BIRDHOUSE_COMPOSE_TEMPLATE_SKIP", None, "false", "true leaves *.template files alone"),
+    setting("BIRDHOUSE_COMPOSE_TEMPLATE_FORCE", None, "false", "true renders *.template files whatever is done"),
 ];
 
 /// Old and new names of variables that are no settings of the scheduler, but that files and compose

@@ -38,6 +38,13 @@ pub struct RawSettings {
     pub scheduler_min_free: Option<String>,
     pub scheduler_docker_config: Option<String>,
     pub scheduler_probe_dirs: Option<String>,
+    pub scheduler_config_poll: Option<String>,
+    pub scheduler_job_hardened: Option<String>,
+    pub scheduler_job_proxy: Option<String>,
+    pub scheduler_legacy_jobs: Option<String>,
+    pub scheduler_host_jobs: Option<String>,
+    pub birdhouse_compose_template_skip: Option<String>,
+    pub birdhouse_compose_template_force: Option<String>,
 }
 
 impl RawSettings {

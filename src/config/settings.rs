@@ -1,10 +1,14 @@
 //! The validated settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+use super::probe::Collected;
+use super::raw::RawSettings;
+use super::validate::{Written, validate};
 
 /// Everything that one value of the configuration decides. No strings left to parse. Holds no
 /// secret: the container of a built-in receives it as the JSON text of `TENDER_SETTINGS`.
@@ -71,6 +75,31 @@ pub struct Settings {
     pub probe_dirs: Vec<PathBuf>,
     /// Default limit of processes in a job's container.
     pub pids_limit: i64,
+    /// Jobs of the user run hardened where they do not say otherwise.
+    pub job_hardened: bool,
+    /// What becomes of a job that has a built-in's name and runs its legacy script.
+    pub legacy_jobs: LegacyJobs,
+    /// Whether jobs may run commands on the host itself.
+    pub host_jobs: bool,
+    /// Whether jobs get the proxies of the scheduler.
+    pub job_proxy: bool,
+    /// Whether a deploy renders `*.template` files.
+    pub templates: Templates,
+    /// How often files are looked at that the scheduler itself cannot see; `None` for never.
+    pub config_poll: Option<Duration>,
+}
+
+impl Settings {
+    /// What holds where nothing is set, for the stack in this folder.
+    pub fn defaults(compose_dir: &Path) -> Self {
+        let collected = Collected {
+            compose_dir: compose_dir.to_owned(),
+            env_local: compose_dir.join("env.local"),
+            checkout: Some(compose_dir.to_owned()),
+            ..Collected::default()
+        };
+        validate(RawSettings::default(), &Written::new(), &collected, "stack", &mut Vec::new())
+    }
 }
 
 /// Where Tender itself is installed: what the containers of built-ins are made of. Found from the
@@ -118,4 +147,28 @@ pub enum Snapshot {
     All,
     /// Those that can, move.
     Available,
+}
+
+/// What becomes of a job that has a built-in's name and runs its legacy script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegacyJobs {
+    /// The built-in runs in its place, on its schedule.
+    #[default]
+    TakeOver,
+    /// It runs as it is written.
+    Keep,
+}
+
+/// Whether a deploy renders `*.template` files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Templates {
+    /// Where services are started.
+    #[default]
+    Render,
+    /// Never (`BIRDHOUSE_COMPOSE_TEMPLATE_SKIP`).
+    Skip,
+    /// Whatever is done (`BIRDHOUSE_COMPOSE_TEMPLATE_FORCE`).
+    Force,
 }

@@ -9,7 +9,7 @@ use super::conf_dir::{self, Entry, absolute};
 use super::names::Setting;
 use super::probe::Collected;
 use super::raw::RawSettings;
-use super::{HostKeys, LogFormat, Problem, Settings, Snapshot, job, values, words};
+use super::{HostKeys, LegacyJobs, LogFormat, Problem, Settings, Snapshot, Templates, job, values, words};
 use crate::schedule::Schedule;
 
 /// Where each setting was written: its name there and its source.
@@ -60,9 +60,7 @@ pub fn validate(
         raw.birdhouse_default_conf_dirs,
         raw.birdhouse_autodeploy_extra_scheduler_jobs,
     ));
-    check.value("BIRDHOUSE_BACKWARD_COMPATIBLE_ALLOWED", raw.birdhouse_backward_compatible_allowed, |text| {
-        values::truth(text).ok_or_else(|| "expected True or False".to_owned())
-    });
+    check.truth("BIRDHOUSE_BACKWARD_COMPATIBLE_ALLOWED", raw.birdhouse_backward_compatible_allowed);
     Settings {
         compose_dir: dir.clone(),
         env_local: collected.env_local.clone(),
@@ -165,6 +163,38 @@ pub fn validate(
                 i64::try_from(whole(t)?).map_err(|_| "too large".to_owned())
             })
             .unwrap_or(-1),
+        job_hardened: check.truth("SCHEDULER_JOB_HARDENED", raw.scheduler_job_hardened),
+        legacy_jobs: check
+            .value("SCHEDULER_LEGACY_JOBS", raw.scheduler_legacy_jobs, |text| match text {
+                "take-over" => Ok(LegacyJobs::TakeOver),
+                "keep" => Ok(LegacyJobs::Keep),
+                _ => Err("expected take-over or keep".to_owned()),
+            })
+            .unwrap_or_default(),
+        host_jobs: check.truth("SCHEDULER_HOST_JOBS", raw.scheduler_host_jobs),
+        job_proxy: check.truth("SCHEDULER_JOB_PROXY", raw.scheduler_job_proxy),
+        templates: templates(&mut check, raw.birdhouse_compose_template_skip, raw.birdhouse_compose_template_force),
+        config_poll: check
+            .value("SCHEDULER_CONFIG_POLL", raw.scheduler_config_poll, values::duration)
+            .filter(|poll| !poll.is_zero()),
+    }
+}
+
+fn templates(check: &mut Check<'_>, skip: Option<String>, force: Option<String>) -> Templates {
+    let skips = check.truth("BIRDHOUSE_COMPOSE_TEMPLATE_SKIP", skip);
+    let forces = check.truth("BIRDHOUSE_COMPOSE_TEMPLATE_FORCE", force);
+    match (skips, forces) {
+        (true, true) => {
+            check.warn(
+                "BIRDHOUSE_COMPOSE_TEMPLATE_FORCE",
+                "true",
+                "has no effect beside BIRDHOUSE_COMPOSE_TEMPLATE_SKIP",
+            );
+            Templates::Skip
+        }
+        (true, false) => Templates::Skip,
+        (false, true) => Templates::Force,
+        (false, false) => Templates::Render,
     }
 }
 
@@ -188,6 +218,11 @@ impl Check<'_> {
             }
         }
         default.and_then(|text| parse(text).ok())
+    }
+
+    fn truth(&mut self, name: &str, raw: Option<String>) -> bool {
+        let parse = |text: &str| values::truth(text).ok_or_else(|| "expected true or false".to_owned());
+        self.value(name, raw, parse).unwrap_or_default()
     }
 
     fn folders(&mut self, name: &str, raw: Option<String>, base: &Path) -> Vec<PathBuf> {

@@ -195,44 +195,16 @@ fn json(value: &impl serde::Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::config::{HostKeys, LogFormat, Snapshot};
     use crate::job::ExecTarget;
 
     fn settings() -> Settings {
         Settings {
-            compose_dir: "/srv/stack/birdhouse".into(),
             env_local: "/srv/private/env.local".into(),
-            project: "birdhouse".to_owned(),
             checkouts: vec!["/srv/stack".into(), "/srv/private".into()],
-            timezone: chrono_tz::UTC,
-            state_dir: "/var/lib/tender".into(),
-            log_dir: "/var/log/birdhouse".into(),
-            log_format: LogFormat::Text,
-            log_level: "info".to_owned(),
-            max_running: 8,
-            grace: Duration::from_secs(10),
-            max_output: 1 << 32,
-            keep_runs: 100,
-            start_delay: Duration::ZERO,
-            image: "tender".to_owned(),
-            platform_frequency: "@daily".to_owned(),
             key_dir: Some("/srv/stack/keys".into()),
-            host_keys: HostKeys::AcceptNew,
-            code_ownership: None,
-            snapshot: Snapshot::All,
-            compose_command: None,
-            autodeploy_image: None,
-            up_options: vec![],
-            gate_soak: Duration::ZERO,
-            gate_timeout: Duration::ZERO,
-            min_free: 0,
-            docker_config: None,
             docker_host: Some("unix:///run/user/docker.sock".to_owned()),
-            probe_dirs: vec![],
-            pids_limit: 4096,
+            ..Settings::defaults(Path::new("/srv/stack/birdhouse"))
         }
     }
 

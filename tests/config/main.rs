@@ -5,4 +5,5 @@
 
 mod house;
 mod names;
+mod settings;
 mod stacks;

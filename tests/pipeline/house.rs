@@ -1,12 +1,12 @@
 //! What all tests share: an engine, a state dir and a log dir that outlive the process under test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
-use tender::config::{HostKeys, Installation, LogFormat, Settings, Snapshot};
+use tender::config::{Installation, Settings};
 use tender::engine::Runs;
 use tender::engine::fake::Fake;
 use tender::job::{Action, ContainerSpec, ExecSpec, ExecTarget, Job, JobName, MountSource, Policy};
@@ -213,35 +213,13 @@ pub fn set_image(job: &mut Job, image: &str) {
 
 fn settings(state_dir: PathBuf, log_dir: PathBuf) -> Settings {
     Settings {
-        compose_dir: "/stack".into(),
-        env_local: "/stack/env.local".into(),
-        project: "stack".to_owned(),
-        checkouts: vec!["/stack".into()],
-        timezone: chrono_tz::UTC,
         state_dir,
         log_dir,
-        log_format: LogFormat::Text,
-        log_level: "info".to_owned(),
-        max_running: 8,
         grace: Duration::from_secs(1),
-        max_output: 1 << 32,
-        keep_runs: 100,
         start_delay: Duration::ZERO,
-        image: "tender".to_owned(),
-        platform_frequency: "@daily".to_owned(),
-        key_dir: None,
-        host_keys: HostKeys::AcceptNew,
-        code_ownership: None,
-        snapshot: Snapshot::All,
-        compose_command: None,
-        autodeploy_image: None,
-        up_options: vec![],
         gate_soak: Duration::ZERO,
         gate_timeout: Duration::ZERO,
         min_free: 0,
-        docker_config: None,
-        docker_host: None,
-        probe_dirs: vec![],
-        pids_limit: 4096,
+        ..Settings::defaults(Path::new("/stack"))
     }
 }
