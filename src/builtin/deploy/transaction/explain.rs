@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{begin, changed_files};
+use super::begin;
+use super::staging::changed_files;
 use crate::builtin::deploy::adopt::{self};
 use crate::builtin::deploy::context::Context;
 use crate::builtin::deploy::plan::plan;
