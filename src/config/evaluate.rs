@@ -11,7 +11,7 @@ use super::names::{self, Setting};
 use super::probe::{Collected, Gathered, ProbeRequest, Text};
 use super::shell::{End, Shell, Variables, word};
 use super::shell_error::explain;
-use super::{ConfDir, Problem, delayed};
+use super::{ConfDir, Problem, delayed, template};
 
 /// What came of reading them.
 pub struct Evaluated {
@@ -23,6 +23,8 @@ pub struct Evaluated {
     pub complete: bool,
     /// The conf dirs in reading order.
     pub conf_dirs: Vec<ConfDir>,
+    /// Required variable → the file that lists it first.
+    pub listed: BTreeMap<String, String>,
 }
 
 /// Reads all shell files.
@@ -48,6 +50,7 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     complete: bool,
     conf_dirs: Vec<ConfDir>,
+    listed: BTreeMap<String, String>,
     seen: BTreeSet<PathBuf>,
 }
 
@@ -91,6 +94,7 @@ impl<'a> Reader<'a> {
             problems: Vec::new(),
             complete: true,
             conf_dirs: Vec::new(),
+            listed: BTreeMap::new(),
             seen: BTreeSet::new(),
         }
     }
@@ -121,7 +125,13 @@ impl<'a> Reader<'a> {
                 (name, Gathered { value: Text::from(value), source, frozen, written: None })
             })
             .collect();
-        Evaluated { values, problems: self.problems, complete: self.complete, conf_dirs: self.conf_dirs }
+        Evaluated {
+            values,
+            problems: self.problems,
+            complete: self.complete,
+            conf_dirs: self.conf_dirs,
+            listed: self.listed,
+        }
     }
 
     fn report(&mut self, problem: Problem) {
@@ -153,6 +163,11 @@ impl<'a> Reader<'a> {
             for (name, value) in &variables {
                 if self.variables.get(name) != Some(value) {
                     self.sources.insert(name.clone(), source.clone());
+                    if name == template::REQUIRED {
+                        for name in template::listed(&String::from_utf8_lossy(value)).into_iter().flatten() {
+                            self.listed.entry(name).or_insert_with(|| source.clone());
+                        }
+                    }
                 }
             }
             self.variables = variables;

@@ -136,31 +136,6 @@ pub fn shell_text(text: &str, lookup: Lookup<'_>) -> (String, BTreeSet<String>) 
     (out, unknown)
 }
 
-/// Replaces the references to some names only, as `envsubst` does; a name without value becomes
-/// nothing.
-pub fn substitute(text: &str, names: &BTreeSet<String>, lookup: Lookup<'_>) -> String {
-    let restricted = |name: &str| names.contains(name).then(|| lookup(name).unwrap_or_default());
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let found = reference(rest).filter(|r| r.default.is_none());
-        match found.and_then(|r| restricted(r.name).map(|v| (v, r.length))) {
-            Some((value, length)) => {
-                out.push_str(&value);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push('$');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 /// The names of all variables that a text refers to.
 pub fn names(text: &str) -> BTreeSet<String> {
     plain(text, &|_| None).1
@@ -203,11 +178,5 @@ mod tests {
         ] {
             assert_eq!(shell_text(text, &look).0, expected, "{text}");
         }
-    }
-
-    #[test]
-    fn templates_touch_only_named_variables() {
-        let names = ["A", "N"].map(str::to_owned).into();
-        assert_eq!(substitute("$A ${A} $N $host ${A:-x}", &names, &look), "a b a b  $host ${A:-x}");
     }
 }

@@ -10,7 +10,7 @@ use super::conf_dir::{self, Entry, absolute};
 use super::evaluate::Evaluated;
 use super::names::{self, Setting};
 use super::probe::{Collected, JobFile, ProbeRequest, Text};
-use super::{Origin, Problem, env_file};
+use super::{Origin, Problem, dir_files, env_file};
 
 /// A configuration file larger than this is a mistake.
 const FILE_LIMIT: u64 = 4 << 20;
@@ -26,6 +26,7 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
         problems: evaluated.problems,
         complete: evaluated.complete,
         conf_dirs: evaluated.conf_dirs,
+        listed: evaluated.listed,
         ..Collected::default()
     };
     for needed in [dir.join("docker-compose.yml"), request.env_local.clone()] {
@@ -39,6 +40,7 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
     look_at_named_paths(&mut collected);
     read_compose_files(&mut collected);
     env_file::gather(&mut collected);
+    dir_files::gather(&mut collected);
     collected
 }
 

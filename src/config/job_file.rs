@@ -1,11 +1,10 @@
 //! Texts that define jobs, cut into definitions. Each text and each definition stands alone.
 
-use std::collections::BTreeSet;
-
 use super::names::{self, Setting};
 use super::probe::{Collected, Text};
+use super::template::Renderer;
 use super::yaml::{self, Node, Value};
-use super::{Origin, Problem, expand};
+use super::{Origin, Problem};
 
 /// A text that defines jobs.
 pub struct JobText {
@@ -29,20 +28,16 @@ pub struct Definition<'a> {
 
 /// All texts that define jobs, in order.
 pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobText> {
-    let lookup = |name: &str| collected.values.get(name).map(|g| g.value.lossy());
-    let names: BTreeSet<String> = ["VARS", "OPTIONAL_VARS"]
-        .into_iter()
-        .filter_map(lookup)
-        .flat_map(|list| list.split_whitespace().map(|n| n.trim_start_matches('$').to_owned()).collect::<Vec<_>>())
-        .collect();
+    let renderer = Renderer::of(collected);
     let mut texts = Vec::new();
     for file in &collected.job_files {
         let origin = file.path.display().to_string();
-        match collected.files.get(&file.path) {
-            Some(Text::Utf8(text)) => {
-                let text = if file.template { expand::substitute(text, &names, &lookup) } else { text.clone() };
-                texts.push(JobText { origin, text, legacy: file.legacy, variable: false });
-            }
+        let text = match collected.files.get(&file.path) {
+            Some(text) if file.template => Some(Text::from(renderer.render(text.bytes()))),
+            text => text.cloned(),
+        };
+        match text {
+            Some(Text::Utf8(text)) => texts.push(JobText { origin, text, legacy: file.legacy, variable: false }),
             Some(Text::Bytes(_)) => problems.push(Problem::error(origin, "is not UTF-8")),
             None => {}
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, Settings};
+use super::{Hook, Problem, Settings, Template};
 use crate::job::Job;
 use crate::secret::Environment;
 
@@ -30,6 +30,12 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// The `deploy.yml` files that were found, with their text.
     pub deploy_files: Vec<(PathBuf, String)>,
+    /// Templates of the conf dirs, rendered; none while `BIRDHOUSE_COMPOSE_TEMPLATE_SKIP` is set.
+    pub templates: Vec<Template>,
+    /// Required variables that are not set; also among the problems. No deploy goes on with one.
+    pub unset: Vec<Problem>,
+    /// Hooks of the conf dirs, in the order of these.
+    pub hooks: Vec<Hook>,
     /// Paths on the host that a container needs for reading all of this.
     pub paths: Vec<PathBuf>,
     /// Every shell file was read to its end. Where not, an older configuration is the better one.

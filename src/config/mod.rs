@@ -6,12 +6,14 @@
 //! ```text
 //! probe ─▶ evaluate (shell, probe.sh) ─▶ gather ─▶ Collected ─▶ resolve ─▶ Loaded
 //!                                                                  ├─ names, raw, validate: Settings
+//!                                                                  ├─ template: rendered texts
 //!                                                                  └─ job_list ─▶ job ─▶ job_action
 //! ```
 
 mod compose_files;
 mod conf_dir;
 mod delayed;
+mod dir_files;
 mod docker_args;
 mod docker_values;
 mod document;
@@ -20,6 +22,7 @@ mod evaluate;
 mod expand;
 mod fields;
 mod gather;
+mod hook;
 mod job;
 mod job_action;
 mod job_document;
@@ -38,12 +41,14 @@ mod resolve;
 mod settings;
 mod shell;
 mod shell_error;
+mod template;
 mod validate;
 mod values;
 mod words;
 mod yaml;
 
 pub use document::{config_document, problems_document};
+pub use hook::{Hook, HookKind};
 pub use job_document::{action_document, container_document, job_document};
 pub use load::{LoadError, load};
 pub use loaded::{ConfDir, Loaded, Sourced};
@@ -56,3 +61,4 @@ pub use probe::{
 pub use problem::{Problem, Severity};
 pub use resolve::resolve;
 pub use settings::{HostKeys, Installation, LegacyJobs, LogFormat, Settings, Snapshot, Templates};
+pub use template::{Template, TemplateFile};

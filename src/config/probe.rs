@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfDir, Problem, evaluate, gather};
+use super::{ConfDir, Hook, Problem, TemplateFile, evaluate, gather};
 
 /// Time that the evaluation of all shell files may take together.
 pub const TIME_LIMIT_MS: u64 = 30_000;
@@ -92,6 +92,15 @@ pub struct Collected {
     pub checkout: Option<PathBuf>,
     /// Folders and files named by the configuration that exist.
     pub existing: BTreeSet<PathBuf>,
+    /// Templates below the conf dirs that are used, in their order.
+    #[serde(default)]
+    pub templates: Vec<TemplateFile>,
+    /// Hooks of the conf dirs that are used, in their order.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+    /// Required variable → the file that lists it first.
+    #[serde(default)]
+    pub listed: BTreeMap<String, String>,
     /// The main checkout's own wrapper of compose.
     pub wrapper: Option<PathBuf>,
     /// Paths named by the configuration that do not exist in this view. A look from inside a
@@ -154,6 +163,16 @@ impl Text {
         match self {
             Self::Utf8(text) => text.clone(),
             Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        }
+    }
+}
+
+impl Text {
+    /// Its bytes.
+    pub const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Utf8(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes.as_slice(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::names::{self, ALIASES, SETTINGS};
 use super::probe::{Collected, Text};
 use super::raw::RawSettings;
 use super::validate::{Written, validate};
-use super::{Installation, Loaded, Problem, Settings, Sourced, expand, job_list, yaml};
+use super::{Installation, Loaded, Problem, Settings, Sourced, expand, job_list, template, yaml};
 use crate::secret::Environment;
 
 /// What jobs are made from.
@@ -81,6 +81,10 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         .filter(|(path, _)| path.ends_with("deploy.yml"))
         .map(|(path, text)| (path.clone(), text.lossy()))
         .collect();
+    let templates = template::rendered(&collected);
+    let unset = template::unset(&collected);
+    problems.extend(template::malformed(&collected));
+    problems.extend(unset.iter().cloned());
     problems.dedup();
     let masking = Masking::of(&environment);
     for problem in &mut problems {
@@ -100,6 +104,9 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         values,
         files,
         deploy_files,
+        templates,
+        unset,
+        hooks: collected.hooks,
         paths,
         complete: collected.complete,
     }

@@ -7,3 +7,4 @@ mod house;
 mod names;
 mod settings;
 mod stacks;
+mod templates;
