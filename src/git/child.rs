@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use git2::ErrorCode;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::request::{Reply, Request, What};
 use super::ssh::Pool;
 use super::url::redact;
-use super::{Failure, examine, foreign, history, record, repo, switch, tree};
+use super::{Failure, examine, foreign, history, inplace, record, repo, switch, tree};
 
 /// Answers requests until the input ends or nobody reads any more: the body of the hidden
 /// subcommand `tender git`, which runs as the owner of the checkout.
@@ -46,31 +46,40 @@ fn answer(request: &Request, pool: &mut Pool) -> Reply {
 }
 
 fn perform(checkout: &Path, what: &What, pool: &mut Pool, learnt: &mut Vec<String>) -> Result<Value> {
-    let repo = repo::open(checkout)?;
+    let repo = || repo::open(checkout);
     match what {
         What::Examine { access, trigger_dirs } => {
-            value(examine::examine(&repo, checkout, access.as_ref(), trigger_dirs, pool, learnt)?)
+            value(examine::examine(&repo()?, checkout, access.as_ref(), trigger_dirs, pool, learnt)?)
         }
-        What::Head => value(repo::head_commit(&repo)?.to_string()),
+        What::Head => value(repo::head_commit(&repo()?)?.to_string()),
         What::Materialise { commit, dir } => {
+            let repo = repo()?;
             // the folder is named by its handle below /proc/self, which is closed until now
             set_dumpable_behavior(DumpableBehavior::Dumpable)?;
             let outcome = tree::materialise(&repo, commit, dir);
             set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
             value(outcome?)
         }
-        What::Leftovers => value(tree::leftovers(&repo)?),
-        What::Obstacles { to } => value(switch::can_switch(&repo, to)?),
-        What::Switch { from, to, resume: false } => value(switch::switch(&repo, from, to)?),
-        What::Switch { from, to, resume: true } => value(switch::resume(&repo, from, to)?),
-        What::Keep { name, commit } => value(history::keep(&repo, name, commit)?),
-        What::Kept => value(history::kept(&repo)?),
-        What::Unkeep { name } => value(history::unkeep(&repo, name)?),
-        What::ChangedFiles { from, to } => value(history::changed_files(&repo, from, to)?),
-        What::FileAt { commit, path } => value(history::file_at(&repo, &repo::commit(&repo, commit)?, path)?),
-        What::Log { from, to, limit } => value(history::log(&repo, from, to, *limit)?),
-        What::WriteRecord { name, bytes } => value(record::write(repo.path(), name, bytes)?),
-        What::ReadRecord { name } => value(record::read(repo.path(), name)?),
+        What::Leftovers => value(tree::leftovers(&repo()?)?),
+        What::Obstacles { to } => value(switch::can_switch(&repo()?, to)?),
+        What::Switch { from, to, resume: false } => value(switch::switch(&repo()?, from, to)?),
+        What::Switch { from, to, resume: true } => value(switch::resume(&repo()?, from, to)?),
+        What::Keep { name, commit } => value(history::keep(&repo()?, name, commit)?),
+        What::Kept => value(history::kept(&repo()?)?),
+        What::Unkeep { name } => value(history::unkeep(&repo()?, name)?),
+        What::ChangedFiles { from, to } => value(history::changed_files(&repo()?, from, to)?),
+        What::FileAt { commit, path } => {
+            let repo = repo()?;
+            value(history::file_at(&repo, &repo::commit(&repo, commit)?, path)?)
+        }
+        What::Log { from, to, limit } => value(history::log(&repo()?, from, to, *limit)?),
+        What::WriteRecord { name, bytes } => value(record::write(repo()?.path(), name, bytes)?),
+        What::Occupants { paths } => {
+            let look = |path: &PathBuf| inplace::look(checkout, path).map_err(|error| repo::sentence(&error));
+            value(paths.iter().map(look).collect::<Vec<_>>())
+        }
+        What::WriteInPlace { files } => value(inplace::write(checkout, files)?),
+        What::ReadRecord { name } => value(record::read(repo()?.path(), name)?),
     }
 }
 

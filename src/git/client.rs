@@ -13,8 +13,9 @@ use rustix::io::FdFlags;
 use serde::de::DeserializeOwned;
 
 use super::history::path_of;
+use super::inplace::{InPlace, Occupant};
 use super::known_hosts::SHIPPED;
-use super::place::owner;
+use super::place::{owner, toplevel};
 use super::request::{Access, Examined, Failure, Reply, Request, What};
 use super::worker::Worker;
 use super::{keys, learn};
@@ -219,6 +220,25 @@ impl Git {
         self.ask(checkout, What::ReadRecord { name: name.to_owned() }).await
     }
 
+    /// What lies at paths relative to a folder, where files are to be written; or in words what
+    /// keeps them from being written. Folders that do not exist yet hold nothing.
+    ///
+    /// # Errors
+    /// See [`Git::head`].
+    pub async fn occupants(&self, folder: &Path, paths: Vec<PathBuf>) -> Result<Vec<Result<Occupant, String>>> {
+        self.ask(folder, What::Occupants { paths }).await
+    }
+
+    /// Writes files below a folder, in place and only where they differ, as the owner of the
+    /// checkout around it, or of itself. Gives those that git takes for a change of the checkout.
+    /// Durable when it returns; doing it again is fine.
+    ///
+    /// # Errors
+    /// See [`Git::head`]; what was written before the failure stays.
+    pub async fn write_in_place(&self, folder: &Path, files: Vec<InPlace>) -> Result<Vec<PathBuf>> {
+        self.ask(folder, What::WriteInPlace { files }).await
+    }
+
     async fn survey(&self, worker: &Place, checkout: &Path, network: bool) -> Examined {
         if !checkout.is_dir() {
             let reason = format!("there is no folder {}", checkout.display());
@@ -275,7 +295,7 @@ impl Git {
     /// Asks the worker in `place`, or a new one when there is none for this owner; leaves it there
     /// unless it failed.
     async fn ask_in<T: DeserializeOwned>(&self, place: &Place, checkout: &Path, what: What) -> Result<T> {
-        let owner = owner(checkout)?;
+        let owner = owner(&toplevel(checkout).unwrap_or_else(|| checkout.to_owned()))?;
         let at_hand = place.borrow_mut().take().filter(|(its, _)| *its == owner);
         let mut worker = match at_hand {
             Some((_, worker)) => worker,

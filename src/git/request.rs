@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::inplace::InPlace;
 use crate::run::{CheckoutVerdict, Verdict};
 
 /// A request about one checkout.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
+    /// The checkout, or the folder that the request is about.
     pub(super) checkout: PathBuf,
     pub(super) what: What,
 }
@@ -64,6 +66,13 @@ pub(super) enum What {
     },
     ReadRecord {
         name: String,
+    },
+    /// The folder need be no checkout, as with the next.
+    Occupants {
+        paths: Vec<PathBuf>,
+    },
+    WriteInPlace {
+        files: Vec<InPlace>,
     },
 }
 
