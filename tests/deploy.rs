@@ -118,6 +118,7 @@ impl Stack {
             running_hashes: BTreeMap::new(),
             scheduler_behind: false,
             first: FirstSteps::Open,
+            rendered: BTreeMap::new(),
             step,
             steps: vec![],
         };

@@ -36,12 +36,19 @@ pub fn gather(collected: &mut Collected) {
     }
 }
 
+/// Whether a file is there that may be run.
+pub fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
 fn hooks(collected: &mut Collected, dir: &Path) {
     for kind in HookKind::ALL {
         let path = dir.join(kind.file());
-        let Some(meta) = path.metadata().ok().filter(fs::Metadata::is_file) else { continue };
+        if !path.is_file() {
+            continue;
+        }
         // One that is sourced needs no x bit.
-        if kind != HookKind::Include && meta.permissions().mode() & 0o111 == 0 {
+        if kind != HookKind::Include && !is_executable(&path) {
             collected.problems.push(
                 Problem::warning(path.display().to_string(), "is not executable and is not run")
                     .hint("`chmod +x` and commit it, or remove it"),

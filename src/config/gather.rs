@@ -35,8 +35,10 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
         }
     }
     collected.checkout = dir.ancestors().find(|a| a.join(".git").exists()).map(Path::to_owned);
-    collected.wrapper =
-        ["birdhouse-compose.sh", "pavics-compose.sh"].iter().map(|name| dir.join(name)).find(|path| path.is_file());
+    collected.wrapper = ["birdhouse-compose.sh", "pavics-compose.sh"]
+        .iter()
+        .map(|name| dir.join(name))
+        .find(|path| dir_files::is_executable(path));
     look_at_named_paths(&mut collected);
     read_compose_files(&mut collected);
     env_file::gather(&mut collected);

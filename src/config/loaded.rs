@@ -30,6 +30,9 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// The `deploy.yml` files that were found, with their text.
     pub deploy_files: Vec<(PathBuf, String)>,
+    /// What takes the place of compose for `up`: the command that is set, or the main checkout's own
+    /// wrapper. Templates and hooks are its business then.
+    pub wrapper: Option<PathBuf>,
     /// Templates of the conf dirs, rendered; none while `BIRDHOUSE_COMPOSE_TEMPLATE_SKIP` is set.
     pub templates: Vec<Template>,
     /// Required variables that are not set; also among the problems. No deploy goes on with one.

@@ -101,7 +101,7 @@ pub struct Collected {
     /// Required variable → the file that lists it first.
     #[serde(default)]
     pub listed: BTreeMap<String, String>,
-    /// The main checkout's own wrapper of compose.
+    /// The main checkout's own wrapper of compose, where it may be run.
     pub wrapper: Option<PathBuf>,
     /// Paths named by the configuration that do not exist in this view. A look from inside a
     /// container is repeated with those mounted that exist on the host.

@@ -8,7 +8,7 @@ use super::names::{self, ALIASES, SETTINGS};
 use super::probe::{Collected, Text};
 use super::raw::RawSettings;
 use super::validate::{Written, validate};
-use super::{Installation, Loaded, Problem, Settings, Sourced, expand, job_list, template, yaml};
+use super::{Installation, Loaded, Problem, Settings, Sourced, Templates, expand, job_list, template, yaml};
 use crate::secret::Environment;
 
 /// What jobs are made from.
@@ -81,7 +81,13 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         .filter(|(path, _)| path.ends_with("deploy.yml"))
         .map(|(path, text)| (path.clone(), text.lossy()))
         .collect();
-    let templates = template::rendered(&collected);
+    let command = settings.compose_command.as_ref().map(|command| collected.compose_dir.join(command));
+    let wrapper = command.or_else(|| collected.wrapper.clone());
+    let templates = match settings.templates {
+        Templates::Skip => Vec::new(),
+        // Rendering happens at every deploy: there is nothing to force.
+        Templates::Render | Templates::Force => template::rendered(&collected),
+    };
     let unset = template::unset(&collected);
     problems.extend(template::malformed(&collected));
     problems.extend(unset.iter().cloned());
@@ -104,6 +110,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         values,
         files,
         deploy_files,
+        wrapper,
         templates,
         unset,
         hooks: collected.hooks,

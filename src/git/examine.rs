@@ -63,7 +63,8 @@ pub(super) fn examine(
     (examined.verdict.verdict, examined.verdict.reason) = if changes.is_empty() {
         (verdict, reason)
     } else {
-        (Verdict::Dirty, Some(format!("changed here: {}", few(&changes))))
+        let named: Vec<String> = changes.into_iter().map(|path| with_template(repo, path)).collect();
+        (Verdict::Dirty, Some(format!("changed here: {}", few(&named))))
     };
     if verdict == Verdict::Behind {
         examined.changed_files = changed_files(repo, &commit.to_string(), &tip.to_string())?;
@@ -122,6 +123,16 @@ fn local_changes(repo: &Repository) -> Result<Vec<String>> {
     options.include_untracked(true).exclude_submodules(true);
     let statuses = repo.statuses(Some(&mut options)).context("failed to look for local changes")?;
     Ok(statuses.iter().map(|entry| String::from_utf8_lossy(entry.path_bytes()).into_owned()).collect())
+}
+
+/// Says of a file that is made from a template how to keep it from being a change.
+fn with_template(repo: &Repository, path: String) -> String {
+    let template = format!("{path}.template");
+    if repo.workdir().is_some_and(|root| root.join(template).is_file()) {
+        format!("{path} (made from its .template: add it to .gitignore)")
+    } else {
+        path
+    }
 }
 
 fn few(paths: &[String]) -> String {

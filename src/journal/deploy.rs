@@ -90,10 +90,22 @@ pub struct DeployState {
     /// How far the steps of a first deploy came.
     #[serde(default)]
     pub first: FirstSteps,
+    /// Rendered files that may have been written → what lay there before.
+    #[serde(default)]
+    pub rendered: BTreeMap<PathBuf, Before>,
     /// Where it stands.
     pub step: Step,
     /// Steps done.
     pub steps: Vec<DeployStep>,
+}
+
+/// What lay where a rendered file was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The conf dir that it lies in.
+    pub dir: PathBuf,
+    /// Name under which its bytes are kept in [`Ledgers::aside`]; `None`: there was no file.
+    pub kept: Option<String>,
 }
 
 /// The last good vector and what served it.
@@ -170,6 +182,11 @@ impl Ledgers {
     /// Where a vector is laid out aside.
     pub fn stage(&self) -> PathBuf {
         self.dir.join("stage")
+    }
+
+    /// Where files are kept that a deploy has overwritten, until it ends.
+    pub fn aside(&self) -> PathBuf {
+        self.dir.join("aside")
     }
 
     /// Files a record for ever.

@@ -9,6 +9,7 @@ mod first;
 pub mod gate;
 mod look;
 pub mod plan;
+mod rendering;
 mod rollback;
 mod services;
 pub mod stage;
@@ -17,6 +18,7 @@ mod transaction;
 mod up;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -132,6 +134,8 @@ pub struct PlanDocument {
     pub checkouts: Vec<CheckoutVerdict>,
     /// What would happen to each service; `None` when no engine answers.
     pub services: Option<Vec<ServicePlan>>,
+    /// Files made from templates that differ from what lies there.
+    pub rendered: Vec<PathBuf>,
     /// What holds the deploy back.
     pub blocked: Vec<String>,
 }

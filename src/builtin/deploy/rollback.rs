@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use chrono::Utc;
 
 use super::context::{Context, STOPPED, Stopwatch};
-use super::{services, short, stage, up};
+use super::{rendering, services, short, stage, up};
 use crate::engine::{EngineError, Host};
 use crate::journal::deploy::{Bad, DeployState, Good, Step};
 use crate::run::{DeployOutcome, DeployRecord};
@@ -138,6 +138,8 @@ pub async fn roll_back<H: Host>(
 }
 
 async fn bring_back<H: Host>(context: &Context<H>, state: &DeployState, good: &Good) -> Result<()> {
+    // Before the checkouts move: folders that are empty then go with them.
+    rendering::take_back(context, state).await?;
     for (checkout, (from, to)) in state.moves.iter().filter(|(checkout, _)| state.begun.contains(*checkout)) {
         let head = context.git.head(checkout).await?;
         if &head == from && context.git.look(checkout).await.verdict.verdict != crate::run::Verdict::Dirty {
@@ -151,7 +153,8 @@ async fn bring_back<H: Host>(context: &Context<H>, state: &DeployState, good: &G
             .with_context(|| format!("failed to switch {} back", checkout.display()))?;
     }
     restore_names(context, state).await?;
-    let loaded = stage::read_configuration(context, vec![]).await.context("the old configuration cannot be read")?;
+    let loaded =
+        stage::read_configuration(context, vec![], &[]).await.context("the old configuration cannot be read")?;
     let before: Vec<String> = good_services(state);
     let present = services::present(context).await?;
     let touched: Vec<String> = before
@@ -236,7 +239,14 @@ async fn prove<H: Host>(
 pub fn close<H: Host>(context: &Context<H>, record: &DeployRecord) -> Result<()> {
     context.ledgers.file(record)?;
     stage::clear(context)?;
-    context.ledgers.journal().clear()
+    context.ledgers.journal().clear()?;
+    // After the journal, which names them.
+    match std::fs::remove_dir_all(context.ledgers.aside()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("failed to clear what was kept aside")
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

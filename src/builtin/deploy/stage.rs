@@ -1,6 +1,6 @@
 //! Laying a vector out aside, and trying there everything that can fail without touching a container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
+use super::rendering::in_place;
 use crate::compose::Compose;
-use crate::config::{Loaded, Severity};
+use crate::config::{Loaded, Severity, Template};
 use crate::engine::{Channel, Host};
 use crate::job::{ContainerSpec, Mount, MountSource};
 use crate::journal::deploy::DeployState;
-use crate::run::labels;
+use crate::run::{Verdict, labels};
 use crate::runner::container::hardened;
 use crate::runner::probe::ContainerProbe;
 use crate::secret::Environment;
@@ -73,12 +74,22 @@ pub struct StagedService {
 }
 
 /// A vector laid out aside.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Stage {
     /// Its folder, as seen from here.
     dir: PathBuf,
+    /// The same folder on the host.
+    on_host: PathBuf,
     /// Mounts that put it at the checkouts' own paths.
     pub overlays: Vec<Mount>,
+    /// Checkout → the folder that its files are laid out in.
+    trees: BTreeMap<PathBuf, PathBuf>,
+    /// Rendered file that is mounted over the one in place → its name in the stage.
+    rendered: BTreeMap<PathBuf, String>,
+    /// Folders that such mounts lie in: a probe must see all of them.
+    paths: Vec<PathBuf>,
+    /// Rendered files that no stage can hold.
+    unstaged: BTreeSet<PathBuf>,
 }
 
 impl Stage {
@@ -90,27 +101,99 @@ impl Stage {
         let dir = context.ledgers.stage().join(&state.id);
         let on_host = context.state_on_host.join("deploy/stage").join(&state.id);
         fs::create_dir_all(&dir).with_context(|| format!("failed to make {}", dir.display()))?;
-        let mut overlays = Vec::new();
-        for (number, (checkout, (_, to))) in state.moves.iter().enumerate() {
-            let number = number.to_string();
-            let tree = dir.join(&number);
-            fs::create_dir_all(&tree)?;
-            // The children that write here run as the owner of the checkout.
-            let (uid, gid) = crate::git::owner(checkout)?;
-            std::os::unix::fs::chown(&tree, Some(uid), Some(gid))?;
-            context
-                .git
-                .materialise(checkout, to, &tree)
-                .await
-                .with_context(|| format!("failed to lay out {}", checkout.display()))?;
-            overlays.push(Mount::bind(on_host.join(&number), checkout, false));
-            for entry in context.git.leftovers(checkout).await? {
-                overlays.extend(carry_over(checkout, &tree, &entry)?);
+        let mut stage = Self { dir, on_host, ..Self::default() };
+        for (checkout, (_, to)) in &state.moves {
+            stage.add(context, checkout, to).await?;
+        }
+        Ok(stage)
+    }
+
+    /// Lays out one checkout.
+    async fn add<H: Host>(&mut self, context: &Context<H>, checkout: &Path, commit: &str) -> Result<()> {
+        let number = self.trees.len().to_string();
+        let tree = self.dir.join(&number);
+        fs::create_dir_all(&tree)?;
+        // The children that write here run as the owner of the checkout.
+        let (uid, gid) = crate::git::owner(checkout)?;
+        std::os::unix::fs::chown(&tree, Some(uid), Some(gid))?;
+        context
+            .git
+            .materialise(checkout, commit, &tree)
+            .await
+            .with_context(|| format!("failed to lay out {}", checkout.display()))?;
+        self.overlays.push(Mount::bind(self.on_host.join(&number), checkout, false));
+        for entry in context.git.leftovers(checkout).await? {
+            self.overlays.extend(carry_over(checkout, &tree, &entry)?);
+        }
+        self.trees.insert(checkout.to_owned(), tree);
+        self.sort();
+        Ok(())
+    }
+
+    /// Outer paths first: a mount hides what was mounted below it before.
+    fn sort(&mut self) {
+        self.overlays.sort_by_key(|m| m.target.components().count());
+    }
+
+    /// Renders templates in the stage; gives the files that had to be written for it.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or something else than a file is in its way.
+    pub async fn render<H: Host>(&mut self, context: &Context<H>, templates: &[Template]) -> Result<BTreeSet<PathBuf>> {
+        let mut written = BTreeSet::new();
+        for template in templates {
+            if self.place(context, template).await? {
+                written.insert(template.target.clone());
             }
         }
-        // Outer paths first: a mount hides what was mounted below it before.
-        overlays.sort_by_key(|m| m.target.components().count());
-        Ok(Self { dir, overlays })
+        Ok(written)
+    }
+
+    /// Those of some rendered files that are not to be seen in the stage.
+    pub fn unstaged<'a>(&'a self, of: &'a BTreeSet<PathBuf>) -> impl Iterator<Item = &'a PathBuf> {
+        self.unstaged.intersection(of)
+    }
+
+    /// Puts one rendered file into the stage; tells whether it was another one before.
+    async fn place<H: Host>(&mut self, context: &Context<H>, template: &Template) -> Result<bool> {
+        let target = &template.target;
+        let top = self.overlays.iter().rev().find(|overlay| target.starts_with(&overlay.target)).map(|o| &o.target);
+        if let Some((checkout, tree)) = top.and_then(|top| self.trees.get_key_value(top)) {
+            return crate::git::write_below(tree, &in_place(template, checkout))
+                .with_context(|| format!("failed to render {} in the stage", template.source.display()));
+        }
+        // It lies where it is: there it is covered by a mount, or, where it is new, needs a stage.
+        let bytes = template.text.expose();
+        match fs::symlink_metadata(target) {
+            Ok(found) if found.is_file() => {
+                let known = self.rendered.get(target);
+                let there = known.map_or_else(|| target.clone(), |name| self.dir.join(name));
+                if fs::read(&there).with_context(|| format!("failed to read {}", there.display()))? == *bytes {
+                    return Ok(false);
+                }
+                let name = known.cloned().unwrap_or_else(|| format!("rendered-{}", self.rendered.len()));
+                crate::journal::replace(&self.dir.join(&name), bytes)?;
+                if self.rendered.insert(target.clone(), name.clone()).is_none() {
+                    self.overlays.push(Mount::bind(self.on_host.join(&name), target, true));
+                    self.sort();
+                    self.paths.push(template.dir.clone());
+                }
+                Ok(true)
+            }
+            _ => {
+                let checkout = context.settings.checkouts.iter().find(|c| target.starts_with(c)).cloned();
+                let checkout = checkout.filter(|c| !self.trees.contains_key(c) && c.join(".git").exists());
+                let Some(checkout) = checkout else {
+                    return Ok(self.unstaged.insert(target.clone()));
+                };
+                if context.git.look(&checkout).await.verdict.verdict == Verdict::Dirty {
+                    return Ok(self.unstaged.insert(target.clone()));
+                }
+                let head = context.git.head(&checkout).await?;
+                self.add(context, &checkout, &head).await?;
+                Box::pin(self.place(context, template)).await
+            }
+        }
     }
 
     /// Reads the configuration of the new vector, in a probe container that sees the stage.
@@ -118,7 +201,7 @@ impl Stage {
     /// # Errors
     /// When it cannot be read as a whole. A broken job file is no reason: it is said and left out.
     pub async fn configuration<H: Host>(&self, context: &Context<H>) -> Result<Loaded> {
-        let loaded = read_configuration(context, self.overlays.clone()).await?;
+        let loaded = read_configuration(context, self.overlays.clone(), &self.paths).await?;
         for problem in loaded.problems.iter().filter(|p| p.severity == Severity::Error) {
             context.say(format!("  {problem}"));
         }
@@ -226,14 +309,19 @@ impl Stage {
     }
 }
 
-/// Reads the configuration in a probe container, with these mounts over the real ones.
+/// Reads the configuration in a probe container, with these mounts over the real ones, and with
+/// these paths besides the checkouts from the beginning.
 ///
 /// # Errors
 /// When it cannot be read as a whole.
-pub async fn read_configuration<H: Host>(context: &Context<H>, overlays: Vec<Mount>) -> Result<Loaded> {
+pub async fn read_configuration<H: Host>(
+    context: &Context<H>,
+    overlays: Vec<Mount>,
+    paths: &[PathBuf],
+) -> Result<Loaded> {
     let probe = ContainerProbe::new(&context.host, &context.installation, &context.settings.project)
         .with_overlays(overlays)
-        .with_paths(context.settings.checkouts.clone());
+        .with_paths(context.settings.checkouts.iter().chain(paths).cloned().collect());
     let request = crate::config::ProbeRequest::new(
         &context.settings.compose_dir,
         &context.settings.env_local,

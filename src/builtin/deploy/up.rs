@@ -1,7 +1,7 @@
 //! Bringing services up, by compose or by the stack's own wrapper, and watching them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -37,18 +37,6 @@ pub fn compose(loaded: &Loaded) -> Compose {
     }
 }
 
-/// The wrapper that takes the place of compose: the one configured, or the main checkout's own.
-pub fn wrapper(loaded: &Loaded) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(command) = &loaded.settings.compose_command {
-        return Some(loaded.settings.compose_dir.join(command));
-    }
-    ["birdhouse-compose.sh", "pavics-compose.sh"]
-        .iter()
-        .map(|name| loaded.settings.compose_dir.join(name))
-        .find(|path| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0))
-}
-
 /// Brings services up: those in `force` are replaced although compose sees no change in them.
 ///
 /// # Errors
@@ -67,12 +55,12 @@ pub async fn up<H: Host>(
     if services.is_empty() && force.is_empty() {
         return Ok(());
     }
-    if let Some(wrapper) = wrapper(loaded) {
+    if let Some(wrapper) = &loaded.wrapper {
         if !services.is_empty() {
-            by_wrapper(context, loaded, &wrapper, &[], services).await?;
+            by_wrapper(context, loaded, wrapper, &[], services).await?;
         }
         if !force.is_empty() {
-            by_wrapper(context, loaded, &wrapper, &["--no-deps", "--force-recreate"], force).await?;
+            by_wrapper(context, loaded, wrapper, &["--no-deps", "--force-recreate"], force).await?;
         }
         return Ok(());
     }

@@ -15,7 +15,7 @@ use super::adopt::{self, Known};
 use super::context::{Context, STOPPED, Stopwatch};
 use super::stage::{self, Answer};
 use super::target::{Moves, Target, decide};
-use super::{Ended, Wishes, first, look, rollback, services, short, up};
+use super::{Ended, Wishes, first, look, rendering, rollback, services, short, up};
 use crate::config::Loaded;
 use crate::engine::{EngineError, Host};
 use crate::git::Failure;
@@ -89,6 +89,7 @@ fn begin(good: &Good, moves: &Moves, attempts: u32) -> DeployState {
         running_hashes: BTreeMap::new(),
         scheduler_behind: good.scheduler_behind,
         first: FirstSteps::Open,
+        rendered: BTreeMap::new(),
         step: Step::Target,
         steps: vec![],
     }
@@ -136,7 +137,11 @@ async fn deploy<H: Host>(context: &Context<H>, known: &Known, moves: Moves, atte
     state.attempts = 1;
     context.enter(&mut state, Step::Switching)?;
     let watch = Stopwatch::start("switch");
-    let switched = switch(context, &mut state).await;
+    let switched = async {
+        switch(context, &mut state).await?;
+        rendering::write(context, &mut state, &staged.loaded).await
+    };
+    let switched = switched.await;
     watch.done(&mut state, &switched);
     if let Err(error) = switched {
         return back_or_refuse(context, state, good, &error).await;

@@ -9,7 +9,7 @@ use super::{back_or_refuse, commit, finish, forward, refuse, settle, switch};
 use crate::builtin::deploy::adopt::Known;
 use crate::builtin::deploy::context::Context;
 use crate::builtin::deploy::stage::{self};
-use crate::builtin::deploy::{Ended, rollback};
+use crate::builtin::deploy::{Ended, rendering, rollback};
 use crate::engine::Host;
 use crate::journal::deploy::{ATTEMPTS, DeployState, Good, Step};
 use crate::run::DeployOutcome;
@@ -79,11 +79,14 @@ pub(super) async fn resume<H: Host>(context: &Context<H>, mut state: DeployState
                 rollback::close(context, &record)?;
                 return Ok(Some(Ended::Recorded(Box::new(record))));
             }
-            context.enter(&mut state, Step::Switched)?;
-            let loaded = match stage::read_configuration(context, vec![]).await {
+            let loaded = match stage::read_configuration(context, vec![], &[]).await {
                 Ok(loaded) => loaded,
                 Err(error) => return back_or_refuse(context, state, known.good(), &error).await.map(Some),
             };
+            if let Err(error) = rendering::write(context, &mut state, &loaded).await {
+                return back_or_refuse(context, state, known.good(), &error).await.map(Some);
+            }
+            context.enter(&mut state, Step::Switched)?;
             forward(context, state, &known, &loaded, None).await.map(Some)
         }
     }

@@ -10,7 +10,7 @@ use crate::builtin::deploy::adopt::Known;
 use crate::builtin::deploy::context::Context;
 use crate::builtin::deploy::plan::plan;
 use crate::builtin::deploy::stage::{self, Answer, Stage};
-use crate::builtin::deploy::{first, rollback, services};
+use crate::builtin::deploy::{first, rendering, rollback, services};
 use crate::config::Loaded;
 use crate::engine::Host;
 use crate::journal::deploy::{DeployState, Good, Step};
@@ -44,8 +44,8 @@ pub(super) async fn stage_and_plan<H: Host>(
         bail!("files are in the way: {}", obstacles.join("; "));
     }
     stage::clear(context)?;
-    let stage = Stage::lay_out(context, state).await?;
-    let loaded = stage.configuration(context).await.context("the new configuration cannot be read")?;
+    let mut stage = Stage::lay_out(context, state).await?;
+    let (loaded, rendered) = rendering::in_stage(context, &mut stage).await?;
     first::check(&loaded)?;
     let (now, then) = (&context.settings.project, &loaded.settings.project);
     if now != then {
@@ -93,12 +93,10 @@ pub(super) async fn stage_and_plan<H: Host>(
         }
         stage.compose(context, &loaded, build, pull).await?
     };
-    state.services = plan(
-        &services::wanted(context, &answer).await?,
-        &services::in_plan_terms(&present),
-        &changed_files(context, known.good(), &state.to).await?,
-        services::OWN,
-    );
+    let mut changed = changed_files(context, known.good(), &state.to).await?;
+    changed.extend(rendered);
+    state.services =
+        plan(&services::wanted(context, &answer).await?, &services::in_plan_terms(&present), &changed, services::OWN);
     let own_checkout_moves = state.moves.keys().any(|path| is_tender(path));
     state.scheduler_behind |= own_checkout_moves
         || state.services.iter().any(|s| s.action == ServiceAction::LeaveOut && s.why.contains("behind"));
