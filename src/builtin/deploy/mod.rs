@@ -7,6 +7,7 @@ mod conditional;
 pub mod context;
 mod first;
 pub mod gate;
+mod lines;
 mod look;
 pub mod plan;
 mod rendering;

@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 
 use super::context::{Context, STOPPED};
 use super::gate::{Judgement, judge, patience};
+use super::lines::Lines;
 use super::services;
-use super::stage::{Lines, compose_environment};
+use super::stage::compose_environment;
 use crate::compose::{Compose, Labelled, Repair, leftovers};
 use crate::config::Loaded;
 use crate::engine::{Created, EngineError, Host, Life, Seen};
