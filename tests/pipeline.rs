@@ -6,6 +6,7 @@
 mod pipeline {
     pub mod broken;
     pub mod house;
+    mod reload;
     pub mod stops;
 }
 

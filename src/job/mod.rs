@@ -41,6 +41,21 @@ pub struct Job {
     pub log_file: String,
 }
 
+impl Job {
+    /// The action of a part of its runs: 0 is the main one, the others come after a success.
+    pub fn action_of(&self, part: u32) -> Option<&Action> {
+        match part {
+            0 => Some(&self.action),
+            part => self.after_success.get(usize::try_from(part).ok()? - 1),
+        }
+    }
+
+    /// Whether another definition says the same, wherever it stands.
+    pub fn same_as(&self, other: &Self) -> bool {
+        Self { origin: String::new(), ..self.clone() } == Self { origin: String::new(), ..other.clone() }
+    }
+}
+
 /// How a job's action is called in JSON documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,7 +12,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::container::{container_for, result_path, with_env};
-use super::guard::{self, Busy};
+use super::guard::{self, Busy, Waiting};
 use super::labels::Identity;
 use super::output::Output;
 use super::perform::{Entry, Limits, Order};
@@ -62,12 +62,18 @@ pub enum Event {
 }
 
 /// All runs of a scheduler. Lives on a `LocalSet`.
+///
+/// What of a configuration holds for what: every main action, further attempts included, begins as
+/// the configuration in force says at that moment. What has begun goes on as it was begun, and so
+/// do the actions after it: they are of one run. So a job that is removed while it runs finishes,
+/// and an attempt that was to follow is skipped. Definitions are not stored: after a restart of the
+/// scheduler the actions after an adopted run are those of the configuration in force.
 pub struct Runner<E> {
     engine: Rc<E>,
     store: Store,
     output: Output,
     room: Rc<Room>,
-    queue: BTreeMap<RunId, RunRecord>,
+    queue: BTreeMap<RunId, Queued>,
     active: BTreeMap<RunId, Active>,
     tasks: JoinSet<(RunRecord, Vec<RunRecord>)>,
     ids: HashMap<Id, RunId>,
@@ -76,11 +82,20 @@ pub struct Runner<E> {
     again: Option<DateTime<Utc>>,
 }
 
+/// A row that is to run.
+struct Queued {
+    record: RunRecord,
+    /// The definition that its run began with, when it is a later part of one.
+    began_as: Option<Rc<Job>>,
+}
+
 struct Active {
     shared: Shared,
     locks: Vec<String>,
     job: Option<Rc<Job>>,
     order: Order,
+    /// As it was when the run was taken up.
+    room: Rc<Room>,
     panics: u32,
 }
 
@@ -103,7 +118,8 @@ impl<E: Runs + 'static> Runner<E> {
         }
     }
 
-    /// Puts another configuration in force for runs that begin from now on.
+    /// Puts another configuration in force for runs that begin from now on. Call
+    /// [`Runner::pump`] with its jobs from now on.
     pub fn configure(&mut self, room: Room) {
         self.room = Rc::new(room);
     }
@@ -113,9 +129,9 @@ impl<E: Runs + 'static> Runner<E> {
         for Resume { record, entry } in resumes {
             let waits = matches!(record.state, State::Planned { .. });
             if waits && matches!(entry, Entry::Fresh | Entry::Created(_) | Entry::Unknown) {
-                self.queue.insert(record.id.clone(), record);
+                self.enqueue(vec![record]);
             } else {
-                let job = jobs.iter().find(|job| job.name == record.occurrence.job);
+                let job = jobs.iter().find(|job| job.name == record.occurrence.job).cloned().map(Rc::new);
                 self.spawn(record, job, entry);
             }
         }
@@ -123,7 +139,7 @@ impl<E: Runs + 'static> Runner<E> {
 
     /// Takes rows that were planned. They begin at the next [`Runner::pump`] that lets them.
     pub fn enqueue(&mut self, rows: Vec<RunRecord>) {
-        self.queue.extend(rows.into_iter().map(|record| (record.id.clone(), record)));
+        self.queue.extend(rows.into_iter().map(|record| (record.id.clone(), Queued { record, began_as: None })));
     }
 
     /// Starts what may start, and notes what the others wait for. Gives the records of those that
@@ -134,15 +150,24 @@ impl<E: Runs + 'static> Runner<E> {
     pub async fn pump(&mut self, jobs: &[Job], now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
         self.output.retry();
         let decision = {
-            let planned: Vec<&RunRecord> = self.queue.values().collect();
+            let defined = |queued: &Queued| jobs.iter().find(|job| job.name == queued.record.occurrence.job);
+            let planned: Vec<_> = self
+                .queue
+                .values()
+                .map(|queued| Waiting {
+                    record: &queued.record,
+                    job: queued.began_as.as_deref().or_else(|| defined(queued)),
+                })
+                .collect();
             let rows: Vec<_> = self.active.values().map(|a| (a.shared.borrow().clone(), a.locks.as_slice())).collect();
             let busy: Vec<Busy<'_>> = rows.iter().map(|(record, locks)| Busy { record, locks }).collect();
-            guard::decide(now, &planned, &busy, jobs, self.room.settings.max_running)
+            guard::decide(now, &planned, &busy, self.room.settings.max_running)
         };
         self.again = decision.again;
         for id in decision.start {
-            if let Some(record) = self.queue.remove(&id) {
-                let job = jobs.iter().find(|job| job.name == record.occurrence.job);
+            if let Some(Queued { record, began_as }) = self.queue.remove(&id) {
+                let defined = || jobs.iter().find(|job| job.name == record.occurrence.job).cloned().map(Rc::new);
+                let job = began_as.or_else(defined);
                 self.spawn(record, job, Entry::Fresh);
             }
         }
@@ -152,8 +177,8 @@ impl<E: Runs + 'static> Runner<E> {
             self.queue.remove(&id);
         }
         for (id, why) in decision.wait {
-            if let Some(record) = self.queue.get_mut(&id)
-                && let State::Planned { waiting } = &mut record.state
+            if let Some(queued) = self.queue.get_mut(&id)
+                && let State::Planned { waiting } = &mut queued.record.state
                 && waiting.as_ref() != Some(&why)
             {
                 self.store.waiting(&id, Some(why.clone())).await?;
@@ -191,7 +216,7 @@ impl<E: Runs + 'static> Runner<E> {
             active.order.cancel.cancel();
             return Ok(true);
         }
-        let Some(mut record) = self.queue.get(run).cloned() else { return Ok(false) };
+        let Some(mut record) = self.queue.get(run).map(|queued| queued.record.clone()) else { return Ok(false) };
         record.state = State::Finished(Outcome::Cancelled);
         record.finished_at = Some(now);
         self.store.finish(&record, vec![]).await?;
@@ -207,7 +232,7 @@ impl<E: Runs + 'static> Runner<E> {
 
     /// Runs that wait.
     pub fn waiting(&self) -> Vec<RunStatus> {
-        self.queue.values().map(RunStatus::from).collect()
+        self.queue.values().map(|queued| RunStatus::from(&queued.record)).collect()
     }
 
     /// The output writer.
@@ -221,19 +246,18 @@ impl<E: Runs + 'static> Runner<E> {
         self.output.stop().await;
     }
 
-    fn spawn(&mut self, mut record: RunRecord, job: Option<&Job>, entry: Entry) {
-        let room = Rc::clone(&self.room);
-        if let Some(job) = job {
+    fn spawn(&mut self, mut record: RunRecord, job: Option<Rc<Job>>, entry: Entry) {
+        if let Some(job) = &job {
             record.log_file.get_or_insert_with(|| job.log_file.clone());
         } else {
             record.log_file.get_or_insert_with(|| record.occurrence.job.log_file());
         }
-        let order = order_for(&record, job, &room);
         let active = Active {
-            locks: locks_of(&record, job),
-            job: job.cloned().map(Rc::new),
+            locks: locks_of(&record, job.as_deref()),
+            order: order_for(&record, job.as_deref(), &self.room),
+            job,
             shared: Shared::new(record.clone().into()),
-            order,
+            room: Rc::clone(&self.room),
             panics: 0,
         };
         self.active.insert(record.id.clone(), active);
@@ -246,7 +270,7 @@ impl<E: Runs + 'static> Runner<E> {
             engine: Rc::clone(&self.engine),
             store: self.store.clone(),
             output: self.output.clone(),
-            room: Rc::clone(&self.room),
+            room: Rc::clone(&active.room),
             events: self.sender.clone(),
             shared: Rc::clone(&active.shared),
             job: active.job.clone(),
@@ -263,8 +287,12 @@ impl<E: Runs + 'static> Runner<E> {
         match ended {
             Ok((id, (record, next))) => {
                 self.ids.remove(&id);
-                self.active.remove(&record.id);
-                self.enqueue(next);
+                let began_as = self.active.remove(&record.id).and_then(|active| active.job);
+                for record in next {
+                    // A further attempt of the main action is a new beginning.
+                    let began_as = began_as.clone().filter(|_| record.occurrence.part > 0);
+                    self.queue.insert(record.id.clone(), Queued { record, began_as });
+                }
                 Some(Event::Ended(Box::new(record)))
             }
             Err(error) => {
@@ -295,17 +323,10 @@ async fn due(at: Option<DateTime<Utc>>) {
 
 /// The built-in that a run is of, by its job or, when that is gone, by its name.
 fn builtin_of(record: &RunRecord, job: Option<&Job>) -> Option<Builtin> {
-    match job.map(|job| action_of(record, job)) {
+    match job.map(|job| job.action_of(record.occurrence.part)) {
         Some(Some(Action::Builtin(builtin))) => Some(*builtin),
         Some(_) => None,
         None => Builtin::from_name(record.occurrence.job.as_str()),
-    }
-}
-
-fn action_of<'a>(record: &RunRecord, job: &'a Job) -> Option<&'a Action> {
-    match record.occurrence.part {
-        0 => Some(&job.action),
-        part => job.after_success.get(usize::try_from(part).ok()? - 1),
     }
 }
 
@@ -336,7 +357,7 @@ fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
 }
 
 fn spec_for(record: &RunRecord, job: &Job, room: &Room) -> Option<ContainerSpec> {
-    let action = with_env(action_of(record, job)?, &record.extra_env);
+    let action = with_env(job.action_of(record.occurrence.part)?, &record.extra_env);
     let mut spec = container_for(&action, Some(job), &room.settings, &room.installation, &room.paths);
     if let Action::Builtin(_) = action {
         // Environment given on request never replaces what the container is told by us.

@@ -52,7 +52,11 @@ impl House {
 
     pub fn runner_on<E: Runs + 'static>(&self, engine: E) -> Runner<E> {
         let output = Output::start(self.shelf()).unwrap();
-        let room = Room {
+        Runner::new(Rc::new(engine), self.store.clone(), output, self.room())
+    }
+
+    pub fn room(&self) -> Room {
+        Room {
             identity: self.identity.clone(),
             settings: self.settings.clone(),
             installation: Installation {
@@ -63,8 +67,7 @@ impl House {
             },
             paths: vec![],
             stack_env: std::collections::BTreeMap::new(),
-        };
-        Runner::new(Rc::new(engine), self.store.clone(), output, room)
+        }
     }
 
     pub fn shelf(&self) -> Shelf {
