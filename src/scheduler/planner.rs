@@ -72,8 +72,10 @@ impl Planner {
         planner
     }
 
-    /// Takes a new configuration. Jobs whose schedule did not change go on where they are, all
-    /// others start at `now`. What had fallen due before comes with the next plan.
+    /// Takes a new configuration. Jobs whose schedule (its zone included) did not change go on
+    /// where they are, whatever else changed about them; all others start at `now`: new ones, those
+    /// that have another name or schedule, and those that were gone or disabled for a while. What
+    /// had fallen due before comes with the next plan.
     pub fn reload(&mut self, jobs: &[Job], now: DateTime<Utc>) {
         self.correct(now);
         for entry in &mut self.entries {
@@ -134,6 +136,11 @@ impl Planner {
     /// When a job falls due next, jitter included.
     pub fn next_of(&self, job: &JobName) -> Option<DateTime<Utc>> {
         self.entries.iter().find(|entry| entry.job == *job).and_then(Entry::due)
+    }
+
+    /// The jobs that have occurrences to come, or may have.
+    pub fn armed(&self) -> impl Iterator<Item = &JobName> {
+        self.entries.iter().map(|entry| &entry.job)
     }
 
     /// The era of the clock: counts its backward steps.
