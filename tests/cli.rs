@@ -224,7 +224,7 @@ fn jobs_have_the_promised_shape_in_the_order_of_their_definition() {
         (&mount["source"], &mount["target"], &mount["read_only"]),
         (&json!("/srv/data"), &json!("/data"), &json!(true))
     );
-    assert_eq!(backup["after_success"], json!([]));
+    assert_eq!(backup["on_success"], json!([]));
     assert_eq!(backup["policy"]["overlap"], "skip");
     for key in ["timeout_ms", "locks", "missed"] {
         assert!(backup["policy"].get(key).is_some(), "{key}");

@@ -168,6 +168,7 @@ mod tests {
             user: None,
             workdir: None,
             privileged: false,
+            direct: false,
         }
     }
 

@@ -90,8 +90,10 @@ pub(super) fn job(
     let mut document = job_document(job);
     document["next"] = json!(next.map(|at| instant::zoned(at, job.schedule.zone())));
     complete(&mut document, &job.action, secrets, container);
-    for (at, action) in job.after_success.iter().enumerate() {
-        complete(&mut document["after_success"][at], action, secrets, container);
+    for (key, list) in job.follow_ups.lists() {
+        for (at, action) in list.iter().enumerate() {
+            complete(&mut document[key][at], action, secrets, container);
+        }
     }
     document
 }
@@ -99,7 +101,11 @@ pub(super) fn job(
 fn complete(document: &mut Value, action: &Action, secrets: &Secrets, container: &dyn Fn(&Action) -> ContainerSpec) {
     match action {
         Action::Exec(_) => secrets.mask(&mut document["exec"]),
-        Action::Run(_) | Action::Builtin(_) => document["container"] = self::container(&container(action), secrets),
+        // What its service is made of is known to compose alone.
+        Action::ServiceRun(_) => secrets.mask(&mut document["service-run"]),
+        Action::Run(_) | Action::Builtin(_) | Action::Http(_) | Action::Host(_) => {
+            document["container"] = self::container(&container(action), secrets);
+        }
     }
 }
 
@@ -113,7 +119,7 @@ pub(super) fn container(spec: &ContainerSpec, secrets: &Secrets) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Builtin, ExecSpec, ExecTarget, JobName, Policy};
+    use crate::job::{Builtin, ExecSpec, ExecTarget, FollowUps, JobName, Policy};
     use crate::schedule::Schedule;
     use crate::secret::Environment;
 
@@ -133,18 +139,14 @@ mod tests {
             user: None,
             workdir: None,
             privileged: false,
+            direct: false,
         };
+        let on_success = vec![Action::Exec(Box::new(exec)), Action::Builtin(Builtin::Logrotate)];
+        let schedule = Schedule::parse("7 5 * * *", chrono_tz::Europe::Berlin, "backup").unwrap();
+        let name = JobName::new("backup").unwrap();
         Job {
-            name: JobName::new("backup").unwrap(),
-            comment: None,
-            schedule: Schedule::parse("7 5 * * *", chrono_tz::Europe::Berlin, "backup").unwrap(),
-            enabled: true,
-            origin: "/stack/jobs.yml:3".into(),
-            run_on_start: false,
-            action: Action::Run(Box::new(run)),
-            after_success: vec![Action::Exec(Box::new(exec)), Action::Builtin(Builtin::Logrotate)],
-            policy: Policy::default(),
-            log_file: "backup.log".into(),
+            follow_ups: FollowUps { on_success, ..FollowUps::default() },
+            ..Job::new(name, schedule, Action::Run(Box::new(run)), Policy::default())
         }
     }
 
@@ -161,9 +163,9 @@ mod tests {
         assert_eq!(document["next"], "2026-03-29T03:00:00+02:00");
         assert_eq!(document["container"]["command"][2], "login ***");
         assert_eq!(document["container"]["env"], json!({"DB_PASSWORD": "***", "URL": "http://u:***@h/"}));
-        assert_eq!(document["after_success"][0]["exec"]["command"], json!(["reload", "***"]));
-        assert_eq!(document["after_success"][1]["builtin"], "logrotate");
-        assert_eq!(document["after_success"][1]["container"]["image"], "tender");
+        assert_eq!(document["on_success"][0]["exec"]["command"], json!(["reload", "***"]));
+        assert_eq!(document["on_success"][1]["builtin"], "logrotate");
+        assert_eq!(document["on_success"][1]["container"]["image"], "tender");
         for key in ["name", "comment", "schedule", "timezone", "enabled", "origin", "action", "policy"] {
             assert!(document.get(key).is_some(), "{key}");
         }

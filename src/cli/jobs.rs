@@ -47,7 +47,10 @@ fn what(action: &Action) -> String {
     match action {
         Action::Run(spec) => spec.image.clone(),
         Action::Exec(_) => "in a running container".to_owned(),
+        Action::ServiceRun(run) => format!("service {}", run.service),
+        Action::Http(http) => format!("{} {}", http.method, http.url),
         Action::Builtin(builtin) => format!("built-in {builtin}"),
+        Action::Host(host) => format!("as {} on the host", host.user),
     }
 }
 

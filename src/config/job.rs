@@ -10,7 +10,7 @@ use super::names::nearest;
 use super::resolve::Context;
 use super::yaml::{Node, Value};
 use super::{LegacyJobs, Problem, job_policy};
-use crate::job::{Action, Builtin, Job, JobName};
+use crate::job::{Action, Builtin, FollowUps, Job, JobName};
 use crate::schedule::{Kind, Schedule};
 
 const KEYS: &[&str] = &[
@@ -100,7 +100,12 @@ pub fn build(
         origin,
         run_on_start,
         action: written.action,
-        after_success,
+        extra: None,
+        follow_ups: FollowUps { on_success: after_success, ..FollowUps::default() },
+        watch: None,
+        stop: Vec::new(),
+        ping: None,
+        notify: None,
         policy,
         name,
     };
@@ -124,18 +129,7 @@ pub fn implicit(builtin: Builtin, context: &Context<'_>, problems: &mut Vec<Prob
     };
     let mut policy = job_policy::of_builtin(builtin, context);
     policy.missed = job_policy::missed_default(&schedule);
-    Some(Job {
-        log_file: name.log_file(),
-        comment: None,
-        schedule,
-        enabled,
-        origin: "built-in".to_owned(),
-        run_on_start: false,
-        action: Action::Builtin(builtin),
-        after_success: Vec::new(),
-        policy,
-        name,
-    })
+    Some(Job { enabled, ..Job::new(name, schedule, Action::Builtin(builtin), policy) })
 }
 
 fn name(fields: &mut Fields<'_>, definition: &Definition<'_>) -> Option<JobName> {

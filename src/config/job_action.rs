@@ -178,6 +178,7 @@ fn exec(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
         user: fields.text("user").map(|t| t.0).or(spec.user),
         workdir: fields.text("workdir").map(|t| t.0).or(spec.workdir),
         privileged: fields.truth("privileged").unwrap_or(spec.privileged),
+        direct: false,
     })))
 }
 

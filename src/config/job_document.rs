@@ -18,11 +18,15 @@ pub fn job_document(job: &Job) -> Value {
         "on_start": job.run_on_start,
         "origin": job.origin,
         "log": job.log_file,
-        "after_success": job.after_success.iter().map(action_document).collect::<Vec<_>>(),
+        "watch": job.watch,
+        "stop": job.stop,
         "policy": policy_document(&job.policy),
     });
     if let (Some(document), Value::Object(action)) = (document.as_object_mut(), action_document(&job.action)) {
         document.extend(action);
+    }
+    for (key, list) in job.follow_ups.lists() {
+        document[key] = list.iter().map(action_document).collect();
     }
     document
 }
@@ -44,9 +48,30 @@ pub fn action_document(action: &Action) -> Value {
                 "user": exec.user,
                 "workdir": exec.workdir,
                 "privileged": exec.privileged,
+                "direct": exec.direct,
             }})
         }
+        Action::ServiceRun(run) => json!({ "action": action.kind(), "service-run": {
+            "service": run.service,
+            "command": masked_words(&run.command),
+            "entrypoint": run.entrypoint,
+            "env": run.env.masked(),
+            "user": run.user,
+            "workdir": run.workdir,
+        }}),
+        Action::Http(http) => json!({ "action": action.kind(), "http": {
+            "url": http.url,
+            "method": http.method,
+            "headers": http.headers.masked(),
+            "status": http.status,
+        }}),
         Action::Builtin(builtin) => json!({ "action": action.kind(), "builtin": builtin.name() }),
+        Action::Host(host) => json!({ "action": action.kind(), "host": {
+            "command": masked_words(&[host.command.clone()])[0],
+            "user": host.user,
+            "env": host.env.masked(),
+            "workdir": host.workdir,
+        }}),
     }
 }
 

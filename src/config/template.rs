@@ -211,7 +211,9 @@ mod tests {
         let mut collected = Collected { env_local: "/e".into(), ..Default::default() };
         for (name, value) in pairs {
             let value = Text::Utf8((*value).to_owned());
-            collected.values.insert((*name).to_owned(), Gathered { value, source: "/e".into(), frozen: None });
+            collected
+                .values
+                .insert((*name).to_owned(), Gathered { value, source: "/e".into(), frozen: None, written: None });
         }
         collected
     }

@@ -1,16 +1,24 @@
 //! The vocabulary of jobs: what to do, in which container, under which rules. Pure.
 
 mod action;
+mod alert;
 mod builtin;
 mod container;
+mod follow_ups;
+mod http;
 mod name;
 mod policy;
+mod watch;
 
-pub use action::{Action, ExecSpec, ExecTarget};
+pub use action::{Action, ExecSpec, ExecTarget, HostCommand, ServiceRun};
+pub use alert::{Notify, NotifyOn, Ping};
 pub use builtin::{Builtin, Needs};
 pub use container::{ContainerSpec, Mount, MountSource, Port, PullPolicy, Ulimit};
+pub use follow_ups::{Ended, FollowUps};
+pub use http::Http;
 pub use name::{InvalidName, JobName};
 pub use policy::{Missed, OnInterrupt, Overlap, Policy, Retries};
+pub use watch::Watch;
 
 use serde::Serialize;
 
@@ -33,8 +41,18 @@ pub struct Job {
     pub run_on_start: bool,
     /// The main action.
     pub action: Action,
-    /// Actions after a success, in order (`on_success`, legacy `trigger`).
-    pub after_success: Vec<Action>,
+    /// Where the main action is a built-in: what its container gets beyond its own needs.
+    pub extra: Option<Box<ContainerSpec>>,
+    /// Actions after the main one.
+    pub follow_ups: FollowUps,
+    /// Files that make it due, beside its schedule.
+    pub watch: Option<Watch>,
+    /// Services of the stack that are stopped during the run.
+    pub stop: Vec<String>,
+    /// Addresses that it reports its life to.
+    pub ping: Option<Ping>,
+    /// Who is told of its runs; `None` for everybody.
+    pub notify: Option<Notify>,
     /// The rules of its runs.
     pub policy: Policy,
     /// File name of its log below the log dir, such as `autodeploy.log`.
@@ -42,12 +60,30 @@ pub struct Job {
 }
 
 impl Job {
-    /// The action of a part of its runs: 0 is the main one, the others come after a success.
-    pub fn action_of(&self, part: u32) -> Option<&Action> {
-        match part {
-            0 => Some(&self.action),
-            part => self.after_success.get(usize::try_from(part).ok()? - 1),
+    /// An enabled job with nothing but a name, a schedule, an action and rules.
+    pub fn new(name: JobName, schedule: Schedule, action: Action, policy: Policy) -> Self {
+        Self {
+            log_file: name.log_file(),
+            name,
+            comment: None,
+            schedule,
+            enabled: true,
+            origin: "built-in".to_owned(),
+            run_on_start: false,
+            action,
+            extra: None,
+            follow_ups: FollowUps::default(),
+            watch: None,
+            stop: Vec::new(),
+            ping: None,
+            notify: None,
+            policy,
         }
+    }
+
+    /// The action of a part of its runs; 0 is the main one.
+    pub fn part(&self, part: u32) -> Option<&Action> {
+        if part == 0 { Some(&self.action) } else { self.follow_ups.get(part) }
     }
 
     /// Whether another definition says the same, wherever it stands.
@@ -64,6 +100,12 @@ pub enum ActionKind {
     Run,
     /// A command in a running container.
     Exec,
+    /// A one-off container of a compose service.
+    ServiceRun,
+    /// A request.
+    Http,
     /// A program of Tender's own image.
     Builtin,
+    /// A command on the host.
+    Host,
 }

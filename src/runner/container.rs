@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Installation, Settings};
-use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, Job, Mount, MountSource, PullPolicy};
+use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, Http, Job, Mount, MountSource, PullPolicy};
 use crate::run::RunId;
 use crate::secret::Environment;
 
@@ -32,6 +32,17 @@ pub fn container_for(
             ContainerSpec { pids, ..(**spec).clone() }
         }
         Action::Exec(exec) => holder(exec, settings, installation),
+        // Everything else about it is known to compose alone: `config::support` refuses it.
+        Action::ServiceRun(run) => ContainerSpec {
+            command: run.command.clone(),
+            entrypoint: run.entrypoint.clone(),
+            env: run.env.clone(),
+            user: run.user.clone(),
+            workdir: run.workdir.clone(),
+            ..ContainerSpec::default()
+        },
+        Action::Http(http) => requester(http, installation),
+        Action::Host(host) => super::host_job::container(host, installation),
         Action::Builtin(builtin) => built_in(*builtin, job, settings, installation, paths),
     }
 }
@@ -44,7 +55,9 @@ pub fn with_env(action: &Action, extra: &Environment) -> Action {
     match &mut action {
         Action::Run(spec) => add(&mut spec.env),
         Action::Exec(exec) => add(&mut exec.env),
-        Action::Builtin(_) => {}
+        Action::ServiceRun(run) => add(&mut run.env),
+        Action::Host(host) => add(&mut host.env),
+        Action::Http(_) | Action::Builtin(_) => {}
     }
     action
 }
@@ -108,6 +121,13 @@ fn holder(exec: &ExecSpec, settings: &Settings, installation: &Installation) -> 
     spec.env.0.insert("TENDER_EXEC".to_owned(), json(exec));
     spec.env.0.insert("TENDER_STACK".to_owned(), settings.project.clone());
     give_engine(&mut spec, settings, installation);
+    spec
+}
+
+fn requester(http: &Http, installation: &Installation) -> ContainerSpec {
+    let mut spec = hardened(installation, &["job", "http"]);
+    spec.networks = vec!["bridge".to_owned()];
+    spec.env.0.insert("TENDER_HTTP".to_owned(), json(http));
     spec
 }
 
@@ -291,6 +311,7 @@ mod tests {
             user: None,
             workdir: None,
             privileged: false,
+            direct: false,
         };
         let extra = Environment([("ONCE".to_owned(), "1".to_owned())].into());
         let spec = made(&with_env(&Action::Exec(Box::new(exec.clone())), &extra), &[]);

@@ -128,7 +128,7 @@ impl<'a> Floor<'a> {
 
     fn judge(&mut self, now: DateTime<Utc>, row: &'a RunRecord, job: Option<&Job>) -> Verdict {
         // A definition that has lost the action that is next is as good as none.
-        let Some(job) = job.filter(|job| job.action_of(row.occurrence.part).is_some()) else {
+        let Some(job) = job.filter(|job| job.part(row.occurrence.part).is_some()) else {
             return Verdict::Skip(SkipReason::Removed);
         };
         let by_itself = matches!(row.trigger, Trigger::Schedule | Trigger::Start | Trigger::Missed);

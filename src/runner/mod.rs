@@ -7,6 +7,7 @@
 pub mod container;
 mod follow;
 pub mod guard;
+mod host_job;
 pub mod installation;
 pub mod joblog;
 mod judge;

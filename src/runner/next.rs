@@ -4,28 +4,34 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::job::{Job, OnInterrupt, Retries};
+use crate::job::{Ended, Job, OnInterrupt, Retries};
 use crate::run::{Occurrence, Outcome, RunRecord, Trigger};
 
 /// The rows that follow from a finished run at `now`.
 pub fn rows(record: &RunRecord, job: &Job, now: DateTime<Utc>) -> Vec<RunRecord> {
     let Some(outcome) = record.outcome() else { return vec![] };
     let occurrence = &record.occurrence;
-    if outcome.is_success() {
-        let next = usize::try_from(occurrence.part).unwrap_or(usize::MAX);
-        if job.after_success.get(next).is_none() {
-            return vec![];
-        }
-        let occurrence = Occurrence { part: occurrence.part + 1, attempt: 1, ..occurrence.clone() };
-        return vec![follower(record, occurrence, Trigger::FollowUp, now)];
+    if let Some(pause) = pause(outcome, occurrence.attempt, job) {
+        let occurrence = Occurrence { attempt: occurrence.attempt + 1, ..occurrence.clone() };
+        let due = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
+        return vec![follower(record, occurrence, Trigger::Retry, due.unwrap_or(now))];
     }
-    match pause(outcome, occurrence.attempt, job) {
-        None => vec![],
-        Some(pause) => {
-            let occurrence = Occurrence { attempt: occurrence.attempt + 1, ..occurrence.clone() };
-            let due = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
-            vec![follower(record, occurrence, Trigger::Retry, due.unwrap_or(now))]
-        }
+    let next = ended(outcome).and_then(|ended| job.follow_ups.after(occurrence.part, ended));
+    let next = next.map(|part| Occurrence { part, attempt: 1, ..occurrence.clone() });
+    next.map(|occurrence| follower(record, occurrence, Trigger::FollowUp, now)).into_iter().collect()
+}
+
+/// What an outcome means for the actions that follow; `None` where nothing ran that they belong to.
+const fn ended(outcome: &Outcome) -> Option<Ended> {
+    match outcome {
+        Outcome::Succeeded => Some(Ended::Well),
+        Outcome::Cancelled => Some(Ended::Cancelled),
+        Outcome::Skipped(_) => None,
+        Outcome::Failed { .. }
+        | Outcome::TimedOut
+        | Outcome::CouldNotStart(_)
+        | Outcome::Interrupted { .. }
+        | Outcome::Lost => Some(Ended::Badly),
     }
 }
 
@@ -66,30 +72,19 @@ fn backoff(retries: &Retries, attempt: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Action, Builtin, JobName, Policy};
+    use crate::job::{Action, Builtin, FollowUps, JobName, Policy};
     use crate::run::{SkipReason, State};
     use crate::schedule::Schedule;
 
-    fn job(max: u32, on: &[i64], on_interrupt: OnInterrupt, after: usize) -> Job {
-        Job {
-            name: JobName::new("a").unwrap(),
-            comment: None,
-            schedule: Schedule::parse("@manual", chrono_tz::UTC, "a").unwrap(),
-            enabled: true,
-            run_on_start: false,
-            origin: "test".to_owned(),
-            action: Action::Builtin(Builtin::Logrotate),
-            after_success: vec![Action::Builtin(Builtin::Logrotate); after],
-            policy: Policy {
-                retries: Retries { max, on: on.to_vec(), ..Retries::default() },
-                on_interrupt,
-                ..Policy::default()
-            },
-            log_file: "a.log".to_owned(),
-        }
+    fn job(max: u32, on: &[i64], on_interrupt: OnInterrupt, follow_ups: FollowUps) -> Job {
+        let retries = Retries { max, on: on.to_vec(), ..Retries::default() };
+        let policy = Policy { retries, on_interrupt, ..Policy::default() };
+        let schedule = Schedule::parse("@manual", chrono_tz::UTC, "a").unwrap();
+        let name = JobName::new("a").unwrap();
+        Job { follow_ups, ..Job::new(name, schedule, Action::Builtin(Builtin::Logrotate), policy) }
     }
 
-    fn ended(outcome: Outcome, attempt: u32, part: u32) -> RunRecord {
+    fn record(outcome: Outcome, attempt: u32, part: u32) -> RunRecord {
         let at = DateTime::from_timestamp(0, 0).unwrap();
         let occurrence = Occurrence { attempt, part, ..Occurrence::first(JobName::new("a").unwrap(), at, 0) };
         let mut record = RunRecord::planned(occurrence, Trigger::Schedule);
@@ -120,22 +115,38 @@ mod tests {
             (interrupted.clone(), 1, 0, vec![], Retry, Some(0)),
             (interrupted, 2, 0, vec![], Retry, none),
         ] {
-            let job = job(max, &on, on_interrupt, 0);
-            let next = rows(&ended(outcome.clone(), attempt, 0), &job, DateTime::from_timestamp(0, 0).unwrap());
+            let job = job(max, &on, on_interrupt, FollowUps::default());
+            let next = rows(&record(outcome.clone(), attempt, 0), &job, DateTime::from_timestamp(0, 0).unwrap());
             assert_eq!(next.first().map(|r| r.due.timestamp()), expected, "{outcome} attempt {attempt} of {max}");
             assert!(next.iter().all(|r| r.occurrence.attempt == attempt + 1 && r.trigger == Trigger::Retry));
         }
     }
 
     #[test]
-    fn actions_follow_one_by_one_after_a_success() {
-        let job = job(0, &[], OnInterrupt::Fail, 2);
+    fn actions_follow_the_last_attempt() {
+        let actions = |n| vec![Action::Builtin(Builtin::Logrotate); n];
+        let follow_ups = FollowUps { on_success: actions(2), on_failure: actions(1), always: actions(1) };
+        let job = job(1, &[], OnInterrupt::Fail, follow_ups);
         let now = DateTime::from_timestamp(5, 0).unwrap();
-        let next = rows(&ended(Outcome::Succeeded, 3, 0), &job, now);
-        assert_eq!((next[0].occurrence.part, next[0].occurrence.attempt, next[0].due), (1, 1, now));
-        assert_eq!(next[0].trigger, Trigger::FollowUp);
-        assert_eq!(rows(&ended(Outcome::Succeeded, 1, 1), &job, now)[0].occurrence.part, 2);
-        assert_eq!(rows(&ended(Outcome::Succeeded, 1, 2), &job, now), []);
-        assert_eq!(rows(&ended(Outcome::Failed { code: 1, oom: false }, 1, 1), &job, now), []);
+        let failed = Outcome::Failed { code: 1, oom: false };
+        for (outcome, attempt, part, expected) in [
+            (Outcome::Succeeded, 3, 0, Some((1, 1))),
+            (Outcome::Succeeded, 1, 1, Some((2, 1))),
+            (Outcome::Succeeded, 1, 2, Some((201, 1))),
+            (failed.clone(), 2, 0, Some((101, 1))),
+            (failed, 2, 1, Some((101, 1))),
+            (Outcome::Lost, 1, 0, Some((101, 1))),
+            (Outcome::Interrupted { code: 137 }, 1, 0, Some((101, 1))),
+            (Outcome::Cancelled, 1, 0, Some((201, 1))),
+            (Outcome::Succeeded, 1, 201, None),
+            (Outcome::Skipped(SkipReason::Removed), 1, 0, None),
+        ] {
+            let next = rows(&record(outcome.clone(), attempt, part), &job, now);
+            let found = next.first().map(|r| (r.occurrence.part, r.occurrence.attempt));
+            assert_eq!(found, expected, "{outcome} of part {part}");
+            assert!(next.len() < 2 && next.iter().all(|r| r.trigger == Trigger::FollowUp && r.due == now));
+        }
+        let next = rows(&record(Outcome::TimedOut, 1, 0), &job, now);
+        assert_eq!((next[0].occurrence.part, next[0].occurrence.attempt), (0, 2), "an attempt is left");
     }
 }

@@ -323,7 +323,7 @@ async fn due(at: Option<DateTime<Utc>>) {
 
 /// The built-in that a run is of, by its job or, when that is gone, by its name.
 fn builtin_of(record: &RunRecord, job: Option<&Job>) -> Option<Builtin> {
-    match job.map(|job| job.action_of(record.occurrence.part)) {
+    match job.map(|job| job.part(record.occurrence.part)) {
         Some(Some(Action::Builtin(builtin))) => Some(*builtin),
         Some(_) => None,
         None => Builtin::from_name(record.occurrence.job.as_str()),
@@ -357,7 +357,7 @@ fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
 }
 
 fn spec_for(record: &RunRecord, job: &Job, room: &Room) -> Option<ContainerSpec> {
-    let action = with_env(job.action_of(record.occurrence.part)?, &record.extra_env);
+    let action = with_env(job.part(record.occurrence.part)?, &record.extra_env);
     let mut spec = container_for(&action, Some(job), &room.settings, &room.installation, &room.paths);
     if let Action::Builtin(_) = action {
         // Environment given on request never replaces what the container is told by us.

@@ -86,7 +86,10 @@ pub(crate) fn jobs(loaded: &Loaded) -> Value {
             "origin": job.origin,
             "log": job.log_file,
             "action": job.action,
-            "after_success": job.after_success,
+            "follow_ups": job.follow_ups,
+            "watch": job.watch,
+            "stop": job.stop,
+            "extra": job.extra,
             "policy": format!("{:?}", job.policy),
         })
     });

@@ -182,18 +182,10 @@ pub fn text_of(mut reader: Reader) -> String {
 }
 
 pub fn job(name: &str) -> Job {
-    Job {
-        name: JobName::new(name).unwrap(),
-        comment: None,
-        schedule: Schedule::parse("@daily", chrono_tz::UTC, name).unwrap(),
-        enabled: true,
-        run_on_start: false,
-        origin: "test".to_owned(),
-        action: Action::Run(Box::new(ContainerSpec { image: "busybox".to_owned(), ..ContainerSpec::default() })),
-        after_success: vec![],
-        policy: Policy { grace: Duration::from_millis(100), ..Policy::default() },
-        log_file: format!("{name}.log"),
-    }
+    let spec = ContainerSpec { image: "busybox".to_owned(), ..ContainerSpec::default() };
+    let policy = Policy { grace: Duration::from_millis(100), ..Policy::default() };
+    let schedule = Schedule::parse("@daily", chrono_tz::UTC, name).unwrap();
+    Job::new(JobName::new(name).unwrap(), schedule, Action::Run(Box::new(spec)), policy)
 }
 
 pub fn exec_job(name: &str) -> Job {
@@ -204,6 +196,7 @@ pub fn exec_job(name: &str) -> Job {
         user: None,
         workdir: None,
         privileged: false,
+        direct: false,
     };
     Job { action: Action::Exec(Box::new(exec)), ..job(name) }
 }

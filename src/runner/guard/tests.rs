@@ -7,23 +7,14 @@ use crate::schedule::Schedule;
 use proptest::prelude::*;
 
 fn job(name: &str, overlap: Overlap, locks: &[&str]) -> Job {
-    Job {
-        name: JobName::new(name).unwrap(),
-        comment: None,
-        schedule: Schedule::parse("@manual", chrono_tz::UTC, name).unwrap(),
-        enabled: true,
-        run_on_start: false,
-        origin: "test".to_owned(),
-        action: Action::Builtin(Builtin::Logrotate),
-        after_success: vec![],
-        policy: Policy {
-            overlap,
-            locks: locks.iter().map(|l| (*l).to_owned()).collect(),
-            deadline: Duration::from_secs(1000),
-            ..Policy::default()
-        },
-        log_file: format!("{name}.log"),
-    }
+    let schedule = Schedule::parse("@manual", chrono_tz::UTC, name).unwrap();
+    let policy = Policy {
+        overlap,
+        locks: locks.iter().map(|l| (*l).to_owned()).collect(),
+        deadline: Duration::from_secs(1000),
+        ..Policy::default()
+    };
+    Job::new(JobName::new(name).unwrap(), schedule, Action::Builtin(Builtin::Logrotate), policy)
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -149,9 +140,9 @@ fn an_action_that_the_definition_has_lost_is_not_run() {
     let mut part = row("a", 10, Trigger::FollowUp);
     part.occurrence.part = 2;
     let mut a = job("a", Overlap::Skip, &[]);
-    a.after_success = vec![a.action.clone(); 2];
+    a.follow_ups.on_success = vec![a.action.clone(); 2];
     assert_eq!(shown(20, std::slice::from_ref(&part), &[], &[a.clone()], 9), ["start a10"]);
-    a.after_success.pop();
+    a.follow_ups.on_success.pop();
     assert_eq!(shown(20, &[part], &[], &[a], 9), ["skip a10: removed"]);
 }
 

@@ -10,18 +10,9 @@ fn at(text: &str) -> DateTime<Utc> {
 }
 
 fn job(name: &str, schedule: &str) -> Job {
-    Job {
-        name: JobName::new(name).unwrap(),
-        comment: None,
-        schedule: Schedule::parse(schedule, Tz::UTC, name).unwrap(),
-        enabled: true,
-        run_on_start: false,
-        origin: "test".to_owned(),
-        action: Action::Builtin(Builtin::Logrotate),
-        after_success: Vec::new(),
-        policy: Policy { missed: Missed::Once, ..Policy::default() },
-        log_file: String::new(),
-    }
+    let policy = Policy { missed: Missed::Once, ..Policy::default() };
+    let schedule = Schedule::parse(schedule, Tz::UTC, name).unwrap();
+    Job::new(JobName::new(name).unwrap(), schedule, Action::Builtin(Builtin::Logrotate), policy)
 }
 
 fn marks(plan: &Plan) -> HashMap<JobName, Watermark> {
