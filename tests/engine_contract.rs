@@ -64,6 +64,7 @@ impl Bench for FakeBench {
             user: None,
             workdir: None,
             privileged: false,
+            direct: false,
         }
     }
 

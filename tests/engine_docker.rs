@@ -115,6 +115,7 @@ fn command(name: &str, script: &str) -> ExecSpec {
         user: None,
         workdir: None,
         privileged: false,
+        direct: false,
     }
 }
 

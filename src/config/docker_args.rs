@@ -353,8 +353,8 @@ pub fn pull(text: &str) -> Result<PullPolicy, String> {
         "missing" => Ok(PullPolicy::Missing),
         "always" => Ok(PullPolicy::Always),
         "never" => Ok(PullPolicy::Never),
-        "daily" => Err("daily is not supported by this version; expected missing, always or never".to_owned()),
-        _ => Err("expected missing, always or never".to_owned()),
+        "daily" => Ok(PullPolicy::Daily),
+        _ => Err("expected missing, always, daily or never".to_owned()),
     }
 }
 

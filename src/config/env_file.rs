@@ -45,7 +45,7 @@ fn of_node(node: &Node, depth: u8, found: &mut impl FnMut(&str)) {
             None => {}
         }
     }
-    for nested in ["trigger", "on_success", "run", "exec"] {
+    for nested in ["trigger", "on_success", "on_failure", "always", "run", "exec", "service-run", "host"] {
         for item in node.get(nested).map(Node::items).unwrap_or_default() {
             if depth < 3 {
                 of_node(item, depth + 1, found);

@@ -6,17 +6,15 @@ use std::time::Duration;
 use super::expand::{self, Lookup};
 use super::names::nearest;
 use super::yaml::{Node, Value};
-use super::{Origin, Place, Problem, values};
-
-/// Keys of the specification that a later version understands.
-const LATER: &[&str] =
-    &["service-run", "http", "host", "watch", "ping", "notify", "stop", "secrets", "on_failure", "always", "direct"];
+use super::{Origin, Place, Problem, keys, support, values};
 
 /// The keys of one mapping, with everything that is wrong about them.
 pub struct Fields<'a> {
     origin: &'a str,
     job: String,
     place: Place,
+    /// What its action is, once known.
+    action: &'static str,
     entries: Vec<(&'a str, &'a Node)>,
     taken: BTreeSet<&'a str>,
     lookup: Lookup<'a>,
@@ -33,6 +31,7 @@ impl<'a> Fields<'a> {
             origin,
             job,
             place: node.place,
+            action: "",
             entries: Vec::new(),
             taken: BTreeSet::new(),
             lookup,
@@ -87,7 +86,32 @@ impl<'a> Fields<'a> {
         self.lookup
     }
 
+    /// Says what its action is.
+    pub fn is_a(&mut self, action: &'static str) {
+        self.action = action;
+    }
+
+    /// The keys of the mapping under a key, which `read` takes one by one. Nothing where one of
+    /// them is wrong.
+    pub fn nested<T>(
+        &mut self,
+        key: &'static str,
+        node: &'a Node,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let mut inner = Fields::new(self.origin, format!("{}: {key}", self.job), node, self.legacy, self.lookup);
+        let found = read(&mut inner);
+        let good = inner.finish(&keys::below(key));
+        self.problems.append(&mut inner.problems);
+        found.filter(|_| good)
+    }
+
     /// What it is called in messages.
+    pub fn called(&self) -> &str {
+        &self.job
+    }
+
+    /// Changes what it is called in messages.
     pub fn rename(&mut self, job: &str) {
         job.clone_into(&mut self.job);
     }
@@ -192,25 +216,22 @@ impl<'a> Fields<'a> {
         self.parsed(key, values::duration)
     }
 
-    /// A whole number.
-    pub fn number<T: std::str::FromStr>(&mut self, key: &'static str) -> Option<T> {
-        self.parsed(key, |text| text.parse().map_err(|_| "expected a whole number".to_owned()))
-    }
-
-    /// Reports every key that nobody took; gives whether the mapping is without errors.
+    /// Reports every key that nobody took, and those that are for later versions; gives whether the
+    /// mapping is without errors.
     pub fn finish(&mut self, known: &[&'static str]) -> bool {
         for (key, node) in self.entries.clone() {
             if self.taken.contains(key) {
-                continue;
-            }
-            if LATER.contains(&key) {
-                self.error(key, node.place, "is not supported by this version");
-            } else if known.contains(&key) {
+                if let Some(why) = support::refusal(key, node) {
+                    self.error(key, node.place, why);
+                }
+            } else if !known.contains(&key) {
+                let near = nearest(key, known.iter().copied()).map(|n| format!("; did you mean {n}?"));
+                self.error(key, node.place, format!("there is no such key{}", near.unwrap_or_default()));
+            } else if self.legacy {
+                // The legacy scheduler looked at such a key no more than at an unknown one.
                 self.warning(key, node.place, "has no effect here");
-            } else {
-                let all = known.iter().chain(LATER).copied();
-                let near = nearest(key, all).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-                self.error(key, node.place, format!("there is no such key{near}"));
+            } else if node.value != Value::Null {
+                self.error(key, node.place, format!("does not go with {}", self.action));
             }
         }
         !self.problems.iter().any(|p| p.severity == super::Severity::Error)

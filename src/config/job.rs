@@ -8,32 +8,10 @@ use super::job_action::{self, Written};
 use super::job_file::{Definition, JobText};
 use super::names::nearest;
 use super::resolve::Context;
-use super::yaml::{Node, Value};
-use super::{LegacyJobs, Problem, job_policy};
-use crate::job::{Action, Builtin, FollowUps, Job, JobName};
+use super::yaml::Node;
+use super::{LegacyJobs, Problem, job_alerts, job_extra, job_follow_ups, job_policy, keys};
+use crate::job::{Action, Builtin, Job, JobName};
 use crate::schedule::{Kind, Schedule};
-
-const KEYS: &[&str] = &[
-    "name",
-    "comment",
-    "schedule",
-    "trigger",
-    "onstart",
-    "timezone",
-    "jitter",
-    "missed",
-    "deadline",
-    "overlap",
-    "locks",
-    "timeout",
-    "grace",
-    "retries",
-    "on_interrupt",
-    "log",
-    "on_success",
-    "enabled",
-    "override",
-];
 
 /// A job with what its place in the list depends on.
 pub struct Built {
@@ -41,6 +19,8 @@ pub struct Built {
     pub job: Job,
     /// It may replace an earlier definition of its name.
     pub replaces: bool,
+    /// Its name was made up: another job of that name is a coincidence.
+    pub unnamed: bool,
 }
 
 /// Makes a job of a definition, or says why not.
@@ -67,15 +47,14 @@ pub fn build(
                 place,
                 "the built-in of this name takes the place of the legacy script and keeps this schedule",
             );
-            job_action::KEYS.iter().for_each(|key| {
-                fields.take(key);
-            });
+            job_action::pass_over(&mut fields);
             fields.take("trigger");
             Some(Written { action: Action::Builtin(builtin), legacy_form: false })
         }
         None => job_action::read(&mut fields, context),
     };
     let zone = zone(&mut fields, context.settings.timezone);
+    let watch = job_alerts::watch(&mut fields, context);
     let schedule = name.as_ref().and_then(|name| schedule(&mut fields, zone, name));
     let policy = job_policy::read(&mut fields, context, written.as_ref(), schedule.as_ref().map(|s| &s.0));
     let comment = fields.raw("comment").map(|c| c.0);
@@ -83,33 +62,37 @@ pub fn build(
     let run_on_start = fields.truth("onstart").unwrap_or(false);
     let replaces = fields.truth("override").unwrap_or(false);
     let log_file = log_file(&mut fields);
-    let after_success = after_success(&mut fields, text, context);
-    let known: Vec<&'static str> = KEYS.iter().chain(job_action::KEYS).copied().collect();
+    let follow_ups = job_follow_ups::read(&mut fields, text, context);
+    let stop = fields.list("stop").into_iter().map(|s| s.0).collect();
+    let ping = job_alerts::ping(&mut fields);
+    let notify = job_alerts::notify(&mut fields);
+    let known: Vec<&'static str> = [keys::JOB, keys::ACTION].into_iter().flat_map(keys::names).collect();
     let good = fields.finish(&known);
     problems.append(&mut fields.problems);
     let (name, written, (schedule, due)) = (name?, written?, schedule?);
     if !good {
         return None;
     }
-    let origin = if text.variable { text.origin.clone() } else { format!("{}:{}", text.origin, node.place.line) };
-    let job = Job {
-        log_file: log_file.unwrap_or_else(|| name.log_file()),
-        comment,
-        schedule,
-        enabled: switched_on && due,
-        origin,
-        run_on_start,
-        action: written.action,
-        extra: None,
-        follow_ups: FollowUps { on_success: after_success, ..FollowUps::default() },
-        watch: None,
-        stop: Vec::new(),
-        ping: None,
-        notify: None,
-        policy,
-        name,
+    let extra = match written.action {
+        Action::Builtin(builtin) => job_extra::of(builtin, context, problems),
+        _ => None,
     };
-    Some(Built { job, replaces })
+    let job = Job {
+        comment,
+        enabled: switched_on && due,
+        origin: if text.variable { text.origin.clone() } else { format!("{}:{}", text.origin, node.place.line) },
+        run_on_start,
+        extra,
+        follow_ups,
+        watch,
+        stop,
+        ping,
+        notify,
+        log_file: log_file.unwrap_or_else(|| name.log_file()),
+        ..Job::new(name, schedule, written.action, policy)
+    };
+    let unnamed = definition.name.is_none() && node.get("name").and_then(Node::text).is_none();
+    Some(Built { job, replaces, unnamed })
 }
 
 /// The built-in job of this kind as it is without any definition.
@@ -129,7 +112,8 @@ pub fn implicit(builtin: Builtin, context: &Context<'_>, problems: &mut Vec<Prob
     };
     let mut policy = job_policy::of_builtin(builtin, context);
     policy.missed = job_policy::missed_default(&schedule);
-    Some(Job { enabled, ..Job::new(name, schedule, Action::Builtin(builtin), policy) })
+    let extra = job_extra::of(builtin, context, problems);
+    Some(Job { enabled, extra, ..Job::new(name, schedule, Action::Builtin(builtin), policy) })
 }
 
 fn name(fields: &mut Fields<'_>, definition: &Definition<'_>) -> Option<JobName> {
@@ -157,7 +141,8 @@ fn name(fields: &mut Fields<'_>, definition: &Definition<'_>) -> Option<JobName>
     }
 }
 
-/// The built-in that takes the place of a legacy script under the name of a built-in.
+/// The built-in that takes the place of a legacy script under the name of a built-in. Where this
+/// version has no built-in of that name, the job runs as it is written.
 fn taken_over(name: &JobName, node: &Node) -> Option<Builtin> {
     let builtin = Builtin::from_name(name.as_str())?;
     let script = match builtin {
@@ -179,10 +164,17 @@ fn switched(text: &str) -> (&str, bool) {
 
 fn schedule(fields: &mut Fields<'_>, zone: Tz, name: &JobName) -> Option<(Schedule, bool)> {
     let place = fields.place();
-    let Some((written, place)) = fields.text("schedule") else {
-        fields.error("schedule", place, "is missing; @manual runs it on request only");
-        return None;
+    let written = match fields.text("schedule") {
+        // It is due when files change.
+        None if fields.has("watch") => Some(("@manual".to_owned(), place)),
+        None if fields.has("schedule") => None,
+        None => {
+            fields.error("schedule", place, "is missing; @manual runs it on request only");
+            None
+        }
+        written => written,
     };
+    let (written, place) = written?;
     let (text, enabled) = switched(&written);
     match Schedule::parse(text, zone, name.as_str()) {
         Ok(schedule) => {
@@ -227,32 +219,4 @@ fn log_file(fields: &mut Fields<'_>) -> Option<String> {
         let plain = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\0', '\n']);
         if plain { Ok(text.to_owned()) } else { Err("expected a file name, without a folder".to_owned()) }
     })
-}
-
-/// `on_success` and the legacy `trigger`.
-fn after_success(fields: &mut Fields<'_>, text: &JobText, context: &Context<'_>) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for key in ["trigger", "on_success"] {
-        let Some(list) = fields.take(key) else { continue };
-        for (i, node) in list.items().iter().enumerate() {
-            if !matches!(node.value, Value::Map(_)) {
-                fields.error(key, node.place, format!("expected an action, found {}", node.kind()));
-                continue;
-            }
-            if key == "trigger" && node.get("command").is_none() {
-                fields.warning(key, node.place, "a trigger without a command does nothing");
-                continue;
-            }
-            let called = format!("{key} {}", i + 1);
-            let mut inner = Fields::new(&text.origin, called, node, text.legacy, fields.lookup());
-            for text in ["name", "comment"] {
-                inner.take(text);
-            }
-            let written = job_action::read(&mut inner, context);
-            inner.finish(job_action::KEYS);
-            fields.problems.append(&mut inner.problems);
-            actions.extend(written.map(|w| w.action));
-        }
-    }
-    actions
 }

@@ -1,48 +1,16 @@
 //! The action of a job: which container, which command.
 
-use super::docker_args::{self, For};
+use super::docker_args::For;
 use super::fields::Fields;
+use super::job_command::{command, script};
+use super::job_container::{add_mount, container, docker_arguments, entrypoint, environment, filled, folder, socket};
 use super::resolve::Context;
-use super::words::{CommandLine, command_line};
-use super::yaml::{Node, Value};
-use super::{Place, conf_dir, docker_values, env_file, values};
-use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, ExecTarget, Mount};
-use crate::secret::Environment;
+use super::yaml::Value;
+use super::{job_http, keys, support};
+use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, ExecTarget, HostCommand, Mount, ServiceRun};
 
-/// The keys that describe an action, wherever it stands.
-pub const KEYS: &[&str] = &[
-    "run",
-    "exec",
-    "builtin",
-    "image",
-    "container",
-    "project",
-    "service",
-    "command",
-    "dockerargs",
-    "volumes",
-    "environment",
-    "network",
-    "ports",
-    "expose",
-    "env",
-    "env_file",
-    "user",
-    "workdir",
-    "entrypoint",
-    "memory",
-    "cpus",
-    "pids",
-    "read_only",
-    "cap_add",
-    "privileged",
-    "hardened",
-    "socket",
-    "pull",
-];
-
-/// Memory limit of a hardened job that names none.
-const HARDENED_MEMORY: i64 = 1 << 30;
+/// The keys of which a job has one at most.
+const EXPLICIT: &[&str] = &["run", "exec", "service-run", "http", "builtin", "host"];
 
 /// An action and how it was written.
 pub struct Written {
@@ -52,39 +20,64 @@ pub struct Written {
     pub legacy_form: bool,
 }
 
+/// Takes all keys of an action without a look at them.
+pub fn pass_over(fields: &mut Fields<'_>) {
+    for key in keys::names(keys::ACTION) {
+        fields.take(key);
+    }
+}
+
 /// Reads the action of a mapping.
 pub fn read(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Written> {
-    if !fields.which(&["service-run", "http", "host"]).is_empty() {
-        // Reported by name with all other keys of later versions.
-        KEYS.iter().for_each(|key| {
-            fields.take(key);
-        });
-        return None;
-    }
-    let explicit = fields.which(&["run", "exec", "builtin"]);
+    let explicit = fields.which(EXPLICIT);
     if let [_, second, ..] = explicit.as_slice() {
         let place = fields.place();
         fields.error(second, place, format!("a job has one action, not {}", explicit.join(" and ")));
-        KEYS.iter().for_each(|key| {
-            fields.take(key);
-        });
+        pass_over(fields);
         return None;
     }
-    let action = match explicit.first() {
-        Some(&"builtin") => builtin(fields)?,
-        Some(&"run") => {
-            unfold(fields, "run", &["image"]);
-            run(fields, context, false)?
-        }
-        Some(_) => {
-            unfold(fields, "exec", &["service", "container"]);
-            exec(fields, context)?
-        }
-        None if fields.has("image") => run(fields, context, true)?,
-        None if fields.has("container") => exec(fields, context)?,
-        None => own_image(fields, context)?,
+    let kind = match explicit.first() {
+        Some(kind) => kind,
+        None if fields.has("image") => "image",
+        None if fields.has("container") => "container",
+        None => "",
     };
-    Some(Written { action, legacy_form: explicit.is_empty() })
+    fields.is_a(kind);
+    let action = match kind {
+        "builtin" => builtin(fields),
+        "http" => job_http::read(fields),
+        "host" => host(fields, context),
+        "service-run" => {
+            unfold(fields, "service-run", &["service"]);
+            service_run(fields, context)
+        }
+        "run" => {
+            unfold(fields, "run", &["image"]);
+            run(fields, context, false)
+        }
+        "exec" => {
+            unfold(fields, "exec", &["service", "container"]);
+            exec(fields, context)
+        }
+        "image" => run(fields, context, true),
+        "container" => exec(fields, context),
+        _ if fields.has("service") => {
+            let (service, place) = fields.text("service")?;
+            let message = format!(
+                "names a service, but not what to do: `exec: {service}` runs the command in its running container, \
+                 `service-run: {service}` in a container of its own"
+            );
+            fields.error("service", place, message);
+            pass_over(fields);
+            None
+        }
+        _ => own_image(fields, context),
+    };
+    if action.is_none() {
+        // One mistake is enough: the other keys are not to blame.
+        pass_over(fields);
+    }
+    Some(Written { action: action?, legacy_form: explicit.is_empty() })
 }
 
 /// `run: {image: …}`, `run: IMAGE`, or `run: [words…]` beside `image:`.
@@ -100,29 +93,28 @@ fn unfold<'a>(fields: &mut Fields<'a>, key: &'static str, targets: &[&'static st
 
 fn builtin(fields: &mut Fields<'_>) -> Option<Action> {
     let (name, place) = fields.text("builtin")?;
-    match Builtin::from_name(&name) {
-        Some(builtin) => Some(Action::Builtin(builtin)),
-        None => {
-            let all: Vec<&str> = Builtin::ALL.iter().map(|b| b.name()).collect();
-            let message = format!("this version has no such built-in; it has {}", all.join(", "));
-            fields.bad("builtin", place, &name, message, None);
-            None
-        }
+    if let Some(builtin) = Builtin::from_name(&name) {
+        return Some(Action::Builtin(builtin));
     }
+    let message = if support::is_later_builtin(&name) {
+        "is not supported by this version".to_owned()
+    } else {
+        let all: Vec<&str> = Builtin::ALL.iter().map(|b| b.name()).collect();
+        format!("there is no such built-in; there is {}", all.join(", "))
+    };
+    fields.bad("builtin", place, &name, message, None);
+    None
 }
 
 fn run(fields: &mut Fields<'_>, context: &Context<'_>, legacy: bool) -> Option<Action> {
     let place = fields.place();
-    let image = fields.text("image");
-    if image.is_none() {
+    let image = fields.parsed("image", filled);
+    if image.is_none() && !fields.has("image") {
         fields.error("image", place, "is missing");
-    }
-    if fields.take("container").is_some() {
-        fields.warning("container", place, "is not used beside image");
     }
     let command = command(fields, legacy);
     let mut spec = container(fields, context);
-    spec.image = image?.0;
+    spec.image = image?;
     spec.command = command?;
     Some(Action::Run(Box::new(spec)))
 }
@@ -141,6 +133,8 @@ fn own_image(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
          log dir; name an `image:` and what it needs instead",
     );
     spec.image.clone_from(&context.installation.image);
+    // The image's own entry point is the scheduler.
+    spec.entrypoint.get_or_insert_default();
     add_mount(&mut spec, socket(context));
     add_mount(&mut spec, Mount::same_path(log_dir, false));
     spec.command = command;
@@ -149,21 +143,29 @@ fn own_image(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
 
 fn exec(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
     let place = fields.place();
-    let service = fields.text("service");
-    let container = fields.text("container");
-    let project = fields.text("project");
+    let service = fields.parsed("service", filled);
+    let container = fields.parsed("container", filled);
+    let project = fields.parsed("project", filled);
+    let all = fields.truth("all").unwrap_or(false);
     let command = command(fields, true);
     let target = match (service, container, project) {
-        (Some((service, _)), None, Some((project, _))) | (None, Some((service, _)), Some((project, _))) => {
-            ExecTarget::Project { project, service }
-        }
-        (Some((service, _)), None, None) => ExecTarget::Service(service),
-        (None, Some((container, _)), None) => ExecTarget::Container(container),
         (Some(_), Some(_), _) => {
             fields.error("service", place, "names a service and a container; say one of them");
             return None;
         }
-        _ => {
+        (Some(service), None, Some(project)) | (None, Some(service), Some(project)) => {
+            ExecTarget::Project { project, service }
+        }
+        (Some(service), None, None) if all => {
+            ExecTarget::Project { project: context.settings.project.clone(), service }
+        }
+        (Some(service), None, None) => ExecTarget::Service(service),
+        (None, Some(_), None) if all => {
+            fields.error("all", place, "goes with a service; a container is one");
+            return None;
+        }
+        (None, Some(container), None) => ExecTarget::Container(container),
+        (None, None, _) => {
             fields.error("service", place, "names neither service nor container");
             return None;
         }
@@ -175,210 +177,69 @@ fn exec(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
         target,
         command: command?,
         env: spec.env,
-        user: fields.text("user").map(|t| t.0).or(spec.user),
-        workdir: fields.text("workdir").map(|t| t.0).or(spec.workdir),
+        user: fields.parsed("user", filled).or(spec.user),
+        workdir: fields.parsed("workdir", folder).or(spec.workdir),
         privileged: fields.truth("privileged").unwrap_or(spec.privileged),
-        direct: false,
+        direct: fields.truth("direct").unwrap_or(false),
     })))
 }
 
-/// The words of the command. Without one a new container runs what its image says.
-fn command(fields: &mut Fields<'_>, needed: bool) -> Option<Vec<String>> {
-    let Some(node) = fields.take("command") else {
-        if needed {
-            let place = fields.place();
-            fields.error("command", place, "is missing");
+fn service_run(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
+    let place = fields.place();
+    let service = fields.parsed("service", filled);
+    if service.is_none() && !fields.has("service") {
+        fields.error("service", place, "is missing");
+    }
+    let command = command(fields, false);
+    let mut spec = ContainerSpec::default();
+    environment(fields, context, &mut spec.env);
+    Some(Action::ServiceRun(Box::new(ServiceRun {
+        entrypoint: entrypoint(fields),
+        env: spec.env,
+        user: fields.parsed("user", filled),
+        workdir: fields.parsed("workdir", folder),
+        service: service?,
+        command: command?,
+    })))
+}
+
+/// `host: COMMAND`, `host: [words…]`, or `host: {command: …}`.
+fn host(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
+    let node = fields.take("host")?;
+    match &node.value {
+        Value::Map(_) => fields.add(node),
+        _ if fields.has("command") => {
+            fields.error("host", node.place, "the command stands here twice");
             return None;
         }
-        return Some(Vec::new());
+        _ => fields.put("command", node),
+    }
+    let Some(written) = fields.take("command") else {
+        fields.error("command", node.place, "is missing");
+        return None;
     };
-    words(fields, "command", node)
-}
-
-fn words(fields: &mut Fields<'_>, key: &'static str, node: &Node) -> Option<Vec<String>> {
-    match &node.value {
-        Value::Text(text) => {
-            let text = if fields.legacy { fields.shell_expanded(key, node.place, text) } else { text.clone() };
-            match command_line(&text) {
-                Ok(CommandLine::Words(words)) => Some(words),
-                Ok(CommandLine::Shell) => Some(vec!["sh".to_owned(), "-c".to_owned(), text.trim().to_owned()]),
-                Err(error) => {
-                    fields.error(key, node.place, error);
-                    None
-                }
-            }
-        }
-        Value::List(items) => {
-            let mut words = Vec::new();
-            for item in items {
-                match item.text() {
-                    Some(text) if fields.legacy => words.push(fields.expanded(key, item.place, text)),
-                    Some(text) => words.push(text.to_owned()),
-                    None => {
-                        fields.error(key, item.place, format!("expected a text, found {}", item.kind()));
-                        return None;
-                    }
-                }
-            }
-            Some(words)
-        }
-        _ => {
-            fields.error(key, node.place, format!("expected a text or a list of words, found {}", node.kind()));
-            None
-        }
-    }
-}
-
-/// Everything about a new container but image and command.
-fn container(fields: &mut Fields<'_>, context: &Context<'_>) -> ContainerSpec {
+    let command = script(fields, "command", written);
+    let user = fields.parsed("user", account);
+    let wrong_user = user.is_none() && fields.has("user");
     let mut spec = ContainerSpec::default();
-    let api_socket = docker_arguments(fields, context, For::Run, &mut spec);
     environment(fields, context, &mut spec.env);
-    for (text, place) in fields.list("volumes") {
-        match docker_values::volume(&text, &context.settings.compose_dir) {
-            Ok(Some(mount)) => spec.mounts.push(mount),
-            Ok(None) => fields.warning("volumes", place, "an entry mounts nothing and is left out"),
-            Err(message) => fields.bad("volumes", place, &text, message, None),
-        }
+    let workdir = fields.parsed("workdir", folder).map(Into::into);
+    if !context.settings.host_jobs {
+        let way_out = "needs SCHEDULER_HOST_JOBS=true: such a job may do everything on the host";
+        fields.error("host", node.place, way_out);
     }
-    for (text, place) in fields.list("ports") {
-        match docker_values::port(&text) {
-            Ok(port) => spec.ports.push(port),
-            Err(message) => fields.bad("ports", place, &text, message, None),
-        }
-    }
-    for (text, place) in fields.list("expose") {
-        match docker_values::expose(&text) {
-            Ok(port) => spec.expose.push(port),
-            Err(message) => fields.bad("expose", place, &text, message, None),
-        }
-    }
-    spec.networks.extend(fields.list("network").into_iter().map(|n| n.0));
-    spec.cap_add.extend(fields.list("cap_add").into_iter().map(|c| c.0));
-    if let Some(node) = fields.take("entrypoint") {
-        spec.entrypoint = match node.text() {
-            Some("") => Some(Vec::new()),
-            _ => words(fields, "entrypoint", node),
-        };
-    }
-    spec.user = fields.text("user").map(|t| t.0).or(spec.user);
-    spec.workdir = fields.text("workdir").map(|t| t.0).or(spec.workdir);
-    let memory = fields.parsed("memory", |t| i64::try_from(values::bytes(t)?).map_err(|_| "too large".to_owned()));
-    spec.memory = memory.or(spec.memory);
-    spec.nano_cpus = fields.parsed("cpus", values::nano_cpus).or(spec.nano_cpus);
-    spec.pids = fields.number("pids").or(spec.pids).or(Some(context.settings.pids_limit));
-    spec.read_only = fields.truth("read_only").unwrap_or(spec.read_only);
-    spec.privileged = fields.truth("privileged").unwrap_or(spec.privileged);
-    spec.pull = fields.parsed("pull", docker_args::pull).unwrap_or(spec.pull);
-    let said = fields.truth("hardened");
-    if said.unwrap_or(context.settings.job_hardened) {
-        harden(fields, &mut spec, said.is_some());
-    }
-    if fields.truth("socket") == Some(true) || api_socket {
-        add_mount(&mut spec, socket(context));
-    }
-    spec
+    let user = user.unwrap_or_else(|| "root".to_owned());
+    (!wrong_user).then_some(())?;
+    Some(Action::Host(Box::new(HostCommand { command: command?, user, env: spec.env, workdir })))
 }
 
-fn harden(fields: &mut Fields<'_>, spec: &mut ContainerSpec, said: bool) {
-    if spec.privileged {
-        let place = fields.place();
-        let way_out =
-            if said { "" } else { ", as SCHEDULER_JOB_HARDENED wants it; `hardened: false` makes an exception" };
-        fields.error("hardened", place, format!("cannot be hardened and privileged{way_out}"));
-    }
-    spec.cap_drop = vec!["ALL".to_owned()];
-    spec.security_opt.push("no-new-privileges:true".to_owned());
-    spec.read_only = true;
-    spec.memory.get_or_insert(HARDENED_MEMORY);
-}
-
-fn socket(context: &Context<'_>) -> Mount {
-    Mount::bind(&context.installation.socket, "/var/run/docker.sock", false)
-}
-
-/// Adds a mount unless its target is taken.
-fn add_mount(spec: &mut ContainerSpec, mount: Mount) {
-    if !spec.mounts.iter().any(|m| m.target == mount.target) {
-        spec.mounts.push(mount);
-    }
-}
-
-/// Reads `dockerargs`; gives whether it asks for the engine's socket.
-fn docker_arguments(fields: &mut Fields<'_>, context: &Context<'_>, purpose: For, spec: &mut ContainerSpec) -> bool {
-    let Some((text, place)) = fields.raw("dockerargs") else { return false };
-    let text = fields.shell_expanded("dockerargs", place, &text);
-    let parsed = docker_args::parse(&text, purpose, &context.settings.compose_dir, fields.lookup());
-    parsed.warnings.iter().for_each(|w| fields.warning("dockerargs", place, w));
-    parsed.errors.iter().for_each(|e| fields.error("dockerargs", place, e));
-    let given = parsed.spec.env.clone();
-    *spec = parsed.spec;
-    // What the command line sets beats the files that it names.
-    for path in parsed.env_files {
-        env_from_file(fields, context, "dockerargs", place, &path, &mut spec.env);
-    }
-    spec.env.0.extend(given.0);
-    parsed.socket
-}
-
-fn env_from_file(
-    fields: &mut Fields<'_>,
-    context: &Context<'_>,
-    key: &str,
-    place: Place,
-    path: &str,
-    env: &mut Environment,
-) {
-    let path = conf_dir::absolute(&context.settings.compose_dir, path);
-    match context.collected.files.get(&path) {
-        Some(text) => env.0.extend(env_file::pairs(&text.lossy(), fields.lookup())),
-        None => fields.error(key, place, format!("the env file {} does not exist or cannot be read", path.display())),
-    }
-}
-
-/// `env_file`, then `environment` and `env`, each a list of `NAME=value` or a mapping.
-fn environment(fields: &mut Fields<'_>, context: &Context<'_>, env: &mut Environment) {
-    for (path, place) in fields.list("env_file") {
-        env_from_file(fields, context, "env_file", place, &path, env);
-    }
-    for key in ["environment", "env"] {
-        let Some(node) = fields.take(key) else { continue };
-        let mut pairs: Vec<(String, Option<String>, Place)> = Vec::new();
-        match &node.value {
-            Value::Map(entries) => {
-                for (name, value) in entries {
-                    match (&value.value, value.text()) {
-                        (Value::Null, _) => pairs.push((name.clone(), None, value.place)),
-                        (_, Some(text)) => pairs.push((name.clone(), Some(text.to_owned()), value.place)),
-                        _ => fields.error(key, value.place, format!("{name}: expected a text, found {}", value.kind())),
-                    }
-                }
-            }
-            _ => {
-                for item in node.items() {
-                    match item.text().map(|text| text.split_once('=').unwrap_or((text, "\0"))) {
-                        Some(("", _)) => fields.error(key, item.place, "expected NAME=value"),
-                        Some((name, "\0")) => pairs.push((name.to_owned(), None, item.place)),
-                        Some((name, value)) => pairs.push((name.to_owned(), Some(value.to_owned()), item.place)),
-                        None => fields.error(key, item.place, format!("expected NAME=value, found {}", item.kind())),
-                    }
-                }
-            }
-        }
-        for (name, value, place) in pairs {
-            // A name alone hands the variable's own value on, as `docker run -e NAME` does.
-            match value {
-                Some(value) => {
-                    let value = fields.expanded(key, place, &value);
-                    env.0.insert(name, value);
-                }
-                None => match (fields.lookup())(&name) {
-                    Some(value) => {
-                        env.0.insert(name, value);
-                    }
-                    None => fields.warning(key, place, format!("{name} is not set and left out")),
-                },
-            }
-        }
-    }
+/// `user[:group]` as the host knows them.
+fn account(text: &str) -> Result<String, String> {
+    let name = |text: &str| {
+        let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let rest = |c: char| first(c) || "-.".contains(c);
+        text.starts_with(first) && text.chars().all(rest)
+    };
+    let (user, group) = text.split_once(':').unwrap_or((text, "root"));
+    if name(user) && name(group) { Ok(text.to_owned()) } else { Err("expected a user, or user:group".to_owned()) }
 }

@@ -4,7 +4,7 @@ use super::job::{self, Built};
 use super::job_file::{definitions, documents, job_texts};
 use super::resolve::Context;
 use super::{Problem, yaml::Node};
-use crate::job::{Builtin, Job};
+use crate::job::{Builtin, Job, JobName};
 
 /// Makes the list; what cannot be used is reported and left out.
 pub fn jobs(context: &Context<'_>, problems: &mut Vec<Problem>) -> Vec<Job> {
@@ -30,7 +30,10 @@ struct Entry {
     implicit: bool,
 }
 
-fn add(list: &mut Vec<Entry>, built: Built, problems: &mut Vec<Problem>) {
+fn add(list: &mut Vec<Entry>, mut built: Built, problems: &mut Vec<Problem>) {
+    if built.unnamed {
+        tell_apart(list, &mut built);
+    }
     let Some(entry) = list.iter_mut().find(|e| e.job.name == built.job.name) else {
         list.push(Entry { job: built.job, implicit: false });
         return;
@@ -52,5 +55,22 @@ fn add(list: &mut Vec<Entry>, built: Built, problems: &mut Vec<Problem>) {
             .at_name("name")
             .hint("give it another name, or say `override: true` in the later conf dir"),
         );
+    }
+}
+
+/// Numbers a job without a name where another one does the same at another time.
+fn tell_apart(list: &[Entry], built: &mut Built) {
+    let first = built.job.name.clone();
+    let taken = |job: &Job| {
+        let differs = |other: &Job| Job { origin: job.origin.clone(), ..other.clone() } != *job;
+        list.iter().any(|entry| entry.job.name == job.name && differs(&entry.job))
+    };
+    for number in 2.. {
+        if !taken(&built.job) {
+            return;
+        }
+        let Ok(name) = JobName::new(&format!("{first}-{number}")) else { return };
+        built.job.log_file = name.log_file();
+        built.job.name = name;
     }
 }

@@ -93,45 +93,41 @@ fn missed(fields: &mut Fields<'_>) -> Option<Missed> {
 /// A number of further attempts, or a mapping.
 fn retries(fields: &mut Fields<'_>) -> Option<Retries> {
     let node = fields.take("retries")?;
-    let mut retries = Retries::default();
-    let mut wrong = |place, key: &str, value: &str, message: &str| {
-        fields.bad("retries", place, value, format!("{key}: {message}"), None);
-    };
+    let count = |text: &str| text.trim().parse().map_err(|_| "expected a number of attempts".to_owned());
     match &node.value {
-        Value::Text(text) => match text.parse() {
-            Ok(max) => retries.max = max,
-            Err(_) => wrong(node.place, "retries", text, "expected a number or a mapping"),
-        },
-        Value::Map(entries) => {
-            for (key, value) in entries {
-                let text = value.text().unwrap_or_default();
-                let good = match key.as_str() {
-                    "max" => text.parse().map(|n| retries.max = n).is_ok(),
-                    "backoff" => values::duration(text).map(|d| retries.backoff = d).is_ok(),
-                    "max_backoff" => values::duration(text).map(|d| retries.max_backoff = d).is_ok(),
-                    "factor" => {
-                        text.parse().ok().filter(|f| (1.0..=100.0).contains(f)).map(|f| retries.factor = f).is_some()
+        Value::Map(_) => fields.nested("retries", node, |inner| {
+            let usual = Retries::default();
+            let on: Vec<Option<i64>> = inner
+                .list("on")
+                .into_iter()
+                .map(|(text, place)| {
+                    let code = text.trim().parse().ok().filter(|code| (1..=255).contains(code));
+                    if code.is_none() {
+                        inner.bad("on", place, &text, "expected exit codes from 1 to 255", None);
                     }
-                    "on" => {
-                        let codes: Option<Vec<i64>> =
-                            value.items().iter().map(|c| c.text().and_then(|t| t.parse().ok())).collect();
-                        codes.map(|codes| retries.on = codes).is_some()
-                    }
-                    _ => false,
-                };
-                if !good {
-                    wrong(
-                        value.place,
-                        key,
-                        text,
-                        "expected max, backoff, factor (1 to 100), max_backoff, or on (exit codes)",
-                    );
-                }
-            }
+                    code
+                })
+                .collect();
+            Some(Retries {
+                // A mapping without a number means to try again.
+                max: inner.parsed("max", count).unwrap_or(1),
+                backoff: inner.duration("backoff").unwrap_or(usual.backoff),
+                factor: inner.parsed("factor", factor).unwrap_or(usual.factor),
+                max_backoff: inner.duration("max_backoff").unwrap_or(usual.max_backoff),
+                on: on.into_iter().flatten().collect(),
+            })
+        }),
+        Value::Text(_) => Some(Retries { max: fields.parsed("retries", count)?, ..Retries::default() }),
+        _ => {
+            fields.error("retries", node.place, format!("expected a number or a mapping, found {}", node.kind()));
+            None
         }
-        _ => wrong(node.place, "retries", "", "expected a number or a mapping"),
     }
-    Some(retries)
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.trim().parse().ok().filter(|factor| (1.0..=100.0).contains(factor));
+    factor.ok_or_else(|| "expected a factor from 1 to 100".to_owned())
 }
 
 /// Some instant at which to ask a schedule for its rhythm, the same at every load.

@@ -128,6 +128,45 @@ pub struct ContainerSpec {
     pub pull: PullPolicy,
 }
 
+impl ContainerSpec {
+    /// Adds what another one says about environment, mounts, networks, names and groups; where both
+    /// speak of the same, this one holds. Nothing is added that gives more privileges.
+    pub fn add_extra(&mut self, extra: &Self) {
+        for (name, value) in &extra.env.0 {
+            self.env.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        for mount in &extra.mounts {
+            if !self.mounts.iter().any(|own| own.target == mount.target) {
+                self.mounts.push(mount.clone());
+            }
+        }
+        if !extra.networks.is_empty() {
+            self.networks.clone_from(&extra.networks);
+        }
+        for (name, value) in &extra.labels {
+            self.labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self.network_aliases.extend_from_slice(&extra.network_aliases);
+        self.extra_hosts.extend_from_slice(&extra.extra_hosts);
+        self.dns.extend_from_slice(&extra.dns);
+        self.dns_search.extend_from_slice(&extra.dns_search);
+        self.dns_option.extend_from_slice(&extra.dns_option);
+        self.group_add.extend_from_slice(&extra.group_add);
+    }
+
+    /// Takes out what [`ContainerSpec::add_extra`] adds to another one.
+    pub fn forget_extra(&mut self) {
+        self.env.0.clear();
+        self.mounts.clear();
+        self.networks.clear();
+        self.labels.clear();
+        let Self { network_aliases, extra_hosts, dns, dns_search, dns_option, group_add, .. } = self;
+        for list in [network_aliases, extra_hosts, dns, dns_search, dns_option, group_add] {
+            list.clear();
+        }
+    }
+}
+
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
@@ -210,6 +249,9 @@ pub enum PullPolicy {
     Missing,
     /// Before each run; on failure the local image serves, with a warning.
     Always,
+    /// When it is not there, and when a day has passed since this scheduler pulled it; on failure
+    /// the local image serves, with a warning.
+    Daily,
     /// Never.
     Never,
 }

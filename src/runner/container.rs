@@ -177,6 +177,9 @@ fn built_in(
         Settings { state_dir: STATE.into(), docker_host: remote(settings).map(str::to_owned), ..settings.clone() };
     spec.env.0.insert("TENDER_SETTINGS".to_owned(), json(&inside));
     spec.env.0.insert("TENDER_INSTANCE".to_owned(), installation.instance.clone());
+    if let Some(extra) = job.and_then(|job| job.extra.as_deref()) {
+        spec.add_extra(extra);
+    }
     if let Some(job) = job {
         spec.env.0.insert("TENDER_JOB".to_owned(), job.name.to_string());
     }

@@ -251,7 +251,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     /// Creates the container, and fetches the image first only where that is needed: a run whose
     /// image is there costs no question about it.
     async fn place(&self, name: &str, spec: &ContainerSpec) -> Result<(Created, Option<String>), EngineError> {
-        if spec.pull != PullPolicy::Always {
+        if !matches!(spec.pull, PullPolicy::Always | PullPolicy::Daily) {
             match self.make(name, spec).await {
                 Err(EngineError::NotFound(_)) if spec.pull == PullPolicy::Missing => {}
                 answer => return answer.map(|created| (created, None)),

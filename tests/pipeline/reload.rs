@@ -12,7 +12,7 @@ use super::house::{House, job};
 
 /// The same job with a variable in the environment of each of its actions.
 fn with_value(mut job: Job, value: &str) -> Job {
-    for action in std::iter::once(&mut job.action).chain(&mut job.after_success) {
+    for action in std::iter::once(&mut job.action).chain(&mut job.follow_ups.on_success) {
         if let Action::Run(spec) = action {
             spec.env.0.insert("VALUE".to_owned(), value.to_owned());
         }
@@ -38,7 +38,7 @@ async fn a_job_that_is_removed_while_it_runs_finishes_with_all_its_actions() {
             house.fake.script("hello", Script::exits(0).out("main\n").waits(&main));
             house.fake.script("hello", Script::exits(0).out("after\n").waits(&after));
             let mut hello = job("hello");
-            hello.after_success = vec![hello.action.clone()];
+            hello.follow_ups.on_success = vec![hello.action.clone()];
             let jobs = [with_value(hello, "old")];
             let mut runner = house.runner();
             house.plan(&mut runner, &jobs, "hello", 60).await;
@@ -75,7 +75,7 @@ async fn what_waits_begins_with_the_new_definition_and_what_runs_keeps_the_old_o
             }
             let mut hello = job("hello");
             hello.policy.overlap = Overlap::Queue;
-            hello.after_success = vec![hello.action.clone()];
+            hello.follow_ups.on_success = vec![hello.action.clone()];
             let (old, new) = ([with_value(hello.clone(), "old")], [with_value(hello, "new")]);
             let mut runner = house.runner();
             let first = house.plan(&mut runner, &old, "hello", 60).await;

@@ -1,8 +1,10 @@
 //! The connection: where the engine is, and which version of the API it speaks.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bollard::API_DEFAULT_VERSION;
 
@@ -27,9 +29,17 @@ pub struct Docker {
 struct Shared {
     address: Address,
     logins: Option<PathBuf>,
+    /// When this process pulled which image last.
+    pulls: Mutex<HashMap<String, Instant>>,
     /// The client with its negotiated version; forgotten when the engine goes away, because
     /// another version may come back.
     client: Mutex<Option<bollard::Docker>>,
+}
+
+impl Shared {
+    fn new(address: Address, logins: Option<PathBuf>) -> Self {
+        Self { address, logins, pulls: Mutex::default(), client: Mutex::default() }
+    }
 }
 
 /// Where an engine listens.
@@ -47,18 +57,29 @@ impl Docker {
     /// When the address is of no kind that is understood.
     pub fn connect(host: Option<&str>) -> Result<Self> {
         let address = Address::parse(host.unwrap_or_default())?;
-        Ok(Self { shared: Arc::new(Shared { address, logins: None, client: Mutex::new(None) }) })
+        Ok(Self { shared: Arc::new(Shared::new(address, None)) })
     }
 
     /// The same engine, pulling with the registry logins of this folder or `config.json`.
     #[must_use]
     pub fn with_logins(self, path: impl Into<PathBuf>) -> Self {
         let address = self.shared.address.clone();
-        Self { shared: Arc::new(Shared { address, logins: Some(path.into()), client: Mutex::new(None) }) }
+        Self { shared: Arc::new(Shared::new(address, Some(path.into()))) }
     }
 
     pub(super) fn logins(&self) -> Option<&Path> {
         self.shared.logins.as_deref()
+    }
+
+    /// When this process pulled an image last.
+    pub(super) fn pulled(&self, image: &str) -> Option<Instant> {
+        self.shared.pulls.lock().unwrap_or_else(PoisonError::into_inner).get(image).copied()
+    }
+
+    /// Notes that an image was pulled just now.
+    pub(super) fn note_pull(&self, image: &str) {
+        let mut pulls = self.shared.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+        pulls.insert(image.to_owned(), Instant::now());
     }
 
     /// The client, connected and at a version that both sides speak.

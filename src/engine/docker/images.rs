@@ -1,5 +1,7 @@
 //! Images: pulling by policy, names.
 
+use std::time::Duration;
+
 use bollard::query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::StreamExt;
 
@@ -7,25 +9,34 @@ use super::{Docker, logins};
 use crate::engine::{EngineError, Image, Result};
 use crate::job::PullPolicy;
 
+/// For how long `daily` is content with a pull.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 impl Docker {
     pub(super) async fn image(&self, image: &str, pull: PullPolicy) -> Result<Image> {
         let local = self.local_image(image).await?;
+        let pull = match pull {
+            PullPolicy::Daily if self.pulled(image).is_some_and(|at| at.elapsed() < DAY) => PullPolicy::Missing,
+            other => other,
+        };
         match (local, pull) {
             (Some(id), PullPolicy::Missing | PullPolicy::Never) => Ok(Image { id, warning: None }),
             (None, PullPolicy::Never) => {
                 Err(EngineError::NotFound(format!("image {image} is not here, and is never pulled")))
             }
-            (local, PullPolicy::Missing | PullPolicy::Always) => match (self.pull(image).await, local) {
-                (Ok(()), _) => match self.local_image(image).await? {
-                    Some(id) => Ok(Image { id, warning: None }),
-                    None => Err(EngineError::NotFound(format!("image {image} was pulled and is not here"))),
-                },
-                (Err(error @ EngineError::Unavailable(_)), _) | (Err(error), None) => Err(error),
-                (Err(error), Some(id)) => {
-                    let warning = format!("image {image} could not be pulled, the local one serves: {error}");
-                    Ok(Image { id, warning: Some(warning) })
+            (local, PullPolicy::Missing | PullPolicy::Always | PullPolicy::Daily) => {
+                match (self.pull(image).await, local) {
+                    (Ok(()), _) => match self.local_image(image).await? {
+                        Some(id) => Ok(Image { id, warning: None }),
+                        None => Err(EngineError::NotFound(format!("image {image} was pulled and is not here"))),
+                    },
+                    (Err(error @ EngineError::Unavailable(_)), _) | (Err(error), None) => Err(error),
+                    (Err(error), Some(id)) => {
+                        let warning = format!("image {image} could not be pulled, the local one serves: {error}");
+                        Ok(Image { id, warning: Some(warning) })
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -53,6 +64,7 @@ impl Docker {
         while let Some(step) = progress.next().await {
             step.map_err(|e| self.wrong(e))?;
         }
+        self.note_pull(image);
         Ok(())
     }
 

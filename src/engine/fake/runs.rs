@@ -52,7 +52,7 @@ impl Runs for Fake {
             match (local, pull) {
                 (Some(id), PullPolicy::Missing | PullPolicy::Never) => Ok(Image { id, warning: None }),
                 (None, PullPolicy::Never) => Err(EngineError::NotFound(format!("image {image} is not here"))),
-                (_, PullPolicy::Missing | PullPolicy::Always) if pullable => {
+                (_, PullPolicy::Missing | PullPolicy::Always | PullPolicy::Daily) if pullable => {
                     Ok(Image { id: world.add_image(image), warning: None })
                 }
                 (Some(id), _) => {
