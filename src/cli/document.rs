@@ -163,9 +163,9 @@ mod tests {
         assert_eq!(document["next"], "2026-03-29T03:00:00+02:00");
         assert_eq!(document["container"]["command"][2], "login ***");
         assert_eq!(document["container"]["env"], json!({"DB_PASSWORD": "***", "URL": "http://u:***@h/"}));
-        assert_eq!(document["on_success"][0]["exec"]["command"], json!(["reload", "***"]));
-        assert_eq!(document["on_success"][1]["builtin"], "logrotate");
-        assert_eq!(document["on_success"][1]["container"]["image"], "tender");
+        assert_eq!(document["after_success"][0]["exec"]["command"], json!(["reload", "***"]));
+        assert_eq!(document["after_success"][1]["builtin"], "logrotate");
+        assert_eq!(document["after_success"][1]["container"]["image"], "tender");
         for key in ["name", "comment", "schedule", "timezone", "enabled", "origin", "action", "policy"] {
             assert!(document.get(key).is_some(), "{key}");
         }

@@ -371,10 +371,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A list in its own text where nothing was taken out.
+/// A list in its own text where nothing was taken out; else an entry a line, because stacks look for
+/// a component at the end of one.
 fn rejoined(text: &str, kept: &[String]) -> String {
     let same = text.split_ascii_whitespace().eq(kept.iter().map(String::as_str));
-    if same { text.to_owned() } else { kept.join(" ") }
+    if same { text.to_owned() } else { kept.join("\n") }
 }
 
 struct Derived {

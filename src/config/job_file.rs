@@ -28,7 +28,7 @@ pub struct Definition<'a> {
 
 /// All texts that define jobs, in order.
 pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobText> {
-    let renderer = Renderer::of(collected);
+    let renderer = Renderer::of_jobs(collected);
     let mut texts = Vec::new();
     for file in &collected.job_files {
         let origin = file.path.display().to_string();
@@ -42,8 +42,9 @@ pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobT
             None => {}
         }
     }
-    let setting = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS");
-    if let Some((name, chosen)) = setting.and_then(|s| names::choose(collected, s.name, s.old, &mut Vec::new())) {
+    if let Some((name, chosen)) = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS")
+        .and_then(|s| names::choose(collected, s.name, s.old, &mut Vec::new()))
+    {
         let text = chosen.value.lossy();
         texts.push(JobText { origin: name.to_owned(), text, legacy: true, variable: true });
     }

@@ -1,6 +1,7 @@
 //! A configuration that was read as a whole.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -45,8 +46,8 @@ pub struct Loaded {
     pub complete: bool,
 }
 
-/// A value and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A value and where it came from. `Debug` never shows the value: it does not know whose it is.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Sourced {
     /// The value; masked by whoever shows it.
     pub value: String,
@@ -66,6 +67,12 @@ pub struct ConfDir {
     pub active: bool,
     /// Why it is not, or what asked for it.
     pub reason: Option<String>,
+}
+
+impl fmt::Debug for Sourced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sourced").field("source", &self.source).field("frozen", &self.frozen).finish_non_exhaustive()
+    }
 }
 
 impl Loaded {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{self, ALIASES, SETTINGS};
+use super::names::{self, ALIASES, SETTINGS, Setting};
 use super::probe::{Collected, Text};
 use super::words::is_name;
 use super::{Loaded, Problem};
@@ -77,6 +77,20 @@ impl Renderer {
             names
         };
         Self { required: list(REQUIRED), optional: list(OPTIONAL), values }
+    }
+
+    /// For the texts of job files. Stacks of the first generation keep their lists inside the wrapper, so the
+    /// variable that holds further jobs counts always. It is read by itself, and becomes nothing
+    /// here: a mistake in it must spoil nothing else.
+    pub fn of_jobs(collected: &Collected) -> Self {
+        let mut renderer = Self::of(collected);
+        let setting = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS");
+        for name in setting.iter().flat_map(|s| [Some(s.name), s.old]).flatten() {
+            renderer.required.remove(name);
+            renderer.optional.insert(name.to_owned());
+            renderer.values.remove(name);
+        }
+        renderer
     }
 
     /// Two passes: a value of the first may name variables of the second, never the other way.

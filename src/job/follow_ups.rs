@@ -63,9 +63,9 @@ impl FollowUps {
         then.or_else(|| self.here(ALWAYS))
     }
 
-    /// All lists with the key that each is written under.
+    /// All lists, each with its key in JSON documents.
     pub const fn lists(&self) -> [(&'static str, &Vec<Action>); 3] {
-        [("on_success", &self.on_success), ("on_failure", &self.on_failure), ("always", &self.always)]
+        [("after_success", &self.on_success), ("on_failure", &self.on_failure), ("always", &self.always)]
     }
 
     fn here(&self, part: u32) -> Option<u32> {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tender::config::{Installation, LoadError, Loaded, ProbeRequest, ProcessProbe, load};
 use tender::job::MountSource;
 
-/// A copy of a fixture, with a `.git` folder around it.
+/// A copy of a fixture, with a `.git` folder around it; or one around each of its folders, where its
+/// file `compose-dir` says in which of them the stack is.
 pub(crate) struct Stack {
     pub(crate) root: tempfile::TempDir,
     /// The compose dir.
@@ -29,13 +30,23 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The folder of all fixtures.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config")
+}
+
 impl Stack {
     pub(crate) fn new(case: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(case);
-        copy(&fixture, root.path());
-        fs::create_dir(root.path().join(".git")).unwrap();
+        copy(&fixtures().join(case), root.path());
         let root_path = root.path().canonicalize().unwrap();
+        if let Ok(below) = fs::read_to_string(root_path.join("compose-dir")) {
+            for entry in fs::read_dir(&root_path).unwrap().map(Result::unwrap).filter(|e| e.path().is_dir()) {
+                fs::create_dir(entry.path().join(".git")).unwrap();
+            }
+            return Self { root, dir: root_path.join(below.trim()) };
+        }
+        fs::create_dir(root_path.join(".git")).unwrap();
         let dir = if root_path.join("stack").is_dir() { root_path.join("stack") } else { root_path };
         Self { root, dir }
     }

@@ -3,8 +3,10 @@
 // helpers of tests may stop a test as the tests themselves may
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod every;
 mod house;
 mod names;
 mod settings;
 mod stacks;
 mod templates;
+mod wild;
