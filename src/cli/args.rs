@@ -66,7 +66,7 @@ pub(super) enum Cmd {
     /// Rotate the logs now
     Rotate(Rotate),
     /// Have the scheduler read its configuration again
-    Reload,
+    Reload(Form),
     /// Print the version
     Version(Form),
     /// Print a completion script for a shell

@@ -1,16 +1,23 @@
 //! Requests to the running scheduler that need no more than its answer.
 
+use super::args::Form;
 use super::context::Context;
 use super::failure::nearest;
 use super::{exit, out};
 use crate::web::CallError;
 
-/// `tender reload`.
-pub(super) async fn reload(context: &Context) -> anyhow::Result<u8> {
+/// `tender reload`: 64 when the old configuration stays in force, or parts of the new one were
+/// refused.
+pub(super) async fn reload(context: &Context, args: &Form) -> anyhow::Result<u8> {
     match context.scheduler()?.reload().await {
-        Ok(message) => {
-            context.out.line(message)?;
-            Ok(exit::DONE)
+        Ok(reloaded) => {
+            if args.json {
+                context.out.json(&reloaded)?;
+            } else {
+                context.out.line(&reloaded)?;
+                reloaded.refused.iter().for_each(out::remark);
+            }
+            Ok(if reloaded.refused.is_empty() { exit::DONE } else { exit::CONFIG })
         }
         Err(CallError::Refused(why)) => {
             out::remark(format!("tender: {why}"));

@@ -73,7 +73,7 @@ fn perform(command: Cmd, context: &Context) -> anyhow::Result<u8> {
         Cmd::Plan(args) => context.block_on(plan::plan(context, &args)),
         Cmd::Deploys(args) => context.block_on(deploys::deploys(context, &args)),
         Cmd::Rotate(args) => context.block_on(rotate::rotate(context, &args)),
-        Cmd::Reload => context.block_on(control::reload(context)),
+        Cmd::Reload(args) => context.block_on(control::reload(context, &args)),
         Cmd::Version(args) => version(context, &args),
         Cmd::Completions { shell } => completions(context, shell),
         Cmd::Job(args) => inside::job(context, &args),

@@ -323,7 +323,7 @@ impl<'a> Reader<'a> {
                 None => (list.1, format!("the conf dir {named:?} does not exist")),
             };
             self.report(Problem::warning(origin, message).at_name(list.0).hint("mend the path, or take it out"));
-            self.conf_dirs.push(ConfDir { path, active: false, reason: Some("does not exist".to_owned()) });
+            self.conf_dirs.push(ConfDir { path, active: false, reason: Some(ConfDir::MISSING.to_owned()) });
             return;
         }
         let defaults = path.join("default.env");

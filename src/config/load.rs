@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Installation, Loaded, Probe, ProbeRequest, Problem, resolve};
+use super::{Collected, Installation, Loaded, Probe, ProbeRequest, Problem, resolve};
 
 /// Why there is no configuration at all.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,20 @@ impl LoadError {
 /// Looks and resolves.
 ///
 /// # Errors
-/// When `docker-compose.yml` or `env.local` is missing, or when the look failed. Mistakes in the
-/// files are among the problems of what is loaded.
+/// As [`look`]. Mistakes in the files are among the problems of what is loaded.
 pub async fn load(
     probe: &impl Probe,
     request: &ProbeRequest,
     installation: &Installation,
 ) -> Result<Loaded, LoadError> {
+    Ok(resolve(look(probe, request).await?, installation))
+}
+
+/// Looks.
+///
+/// # Errors
+/// When `docker-compose.yml` or `env.local` is missing, or when the look failed.
+pub async fn look(probe: &impl Probe, request: &ProbeRequest) -> Result<Collected, LoadError> {
     let collected = probe.collect(request).await.map_err(LoadError::Probe)?;
     if let Some(path) = collected.missing.first().cloned() {
         let hint = if path == collected.env_local {
@@ -59,5 +66,5 @@ pub async fn load(
         };
         return Err(LoadError::Missing { path, hint });
     }
-    Ok(resolve(collected, installation))
+    Ok(collected)
 }

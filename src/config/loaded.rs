@@ -29,6 +29,8 @@ pub struct Loaded {
     pub values: BTreeMap<String, Sourced>,
     /// Files that were read; a change of one of them is a reason to read again.
     pub files: Vec<PathBuf>,
+    /// Files and folders that would be read if they were there.
+    pub absent: Vec<PathBuf>,
     /// The `deploy.yml` files that were found, with their text.
     pub deploy_files: Vec<(PathBuf, String)>,
     /// What takes the place of compose for `up`: the command that is set, or the main checkout's own
@@ -72,6 +74,16 @@ pub struct ConfDir {
 impl fmt::Debug for Sourced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sourced").field("source", &self.source).field("frozen", &self.frozen).finish_non_exhaustive()
+    }
+}
+
+impl ConfDir {
+    /// The reason for which a dir that is not there is not used.
+    pub(super) const MISSING: &'static str = "does not exist";
+
+    /// Whether it is listed, and not there.
+    pub fn is_missing(&self) -> bool {
+        !self.active && self.reason.as_deref() == Some(Self::MISSING)
     }
 }
 

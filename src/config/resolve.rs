@@ -8,7 +8,7 @@ use super::names::{self, ALIASES, SETTINGS};
 use super::probe::{Collected, Text};
 use super::raw::RawSettings;
 use super::validate::{Written, validate};
-use super::{Installation, Loaded, Problem, Settings, Sourced, Templates, expand, job_list, template, yaml};
+use super::{Installation, Loaded, Problem, Settings, Sourced, Templates, expand, job_list, template, watched, yaml};
 use crate::secret::Environment;
 
 /// What jobs are made from.
@@ -101,6 +101,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     let mut environment = environment;
     environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), settings.project.clone());
     Loaded {
+        absent: watched::absent(&collected),
         settings,
         jobs,
         problems,

@@ -43,6 +43,13 @@ pub mod troubles {
         next: "keeps the last good configuration, tries again every 30 s",
         command: "tender check",
     };
+    /// The configuration on disk can be in force only after a restart.
+    pub const RESTART_NEEDED: Trouble = Trouble {
+        code: "restart-needed",
+        health: Health::Degraded,
+        next: "keeps the configuration as it is, the new one as a whole comes with a restart",
+        command: "docker-compose restart scheduler",
+    };
     /// A run cannot go on: the engine does not answer, or its outcome cannot be written.
     pub const RUN_IN_TROUBLE: Trouble = Trouble {
         code: "run-in-trouble",
@@ -101,6 +108,7 @@ pub mod troubles {
     pub const ALL: &[Trouble] = &[
         CONFIG_REFUSED,
         CONFIG_UNREADABLE,
+        RESTART_NEEDED,
         RUN_IN_TROUBLE,
         STORE_UNWRITABLE,
         STORE_REPLACED,

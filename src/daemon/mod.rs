@@ -3,6 +3,7 @@
 //! There is one way to start, and it is recovery: lease → configuration → store → unfinished
 //! journals → containers and rows → missed occurrences → armed.
 
+mod configuration;
 mod health;
 mod options;
 mod snapshot;
@@ -24,12 +25,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::LoadError;
 use crate::engine::docker::Docker;
-use crate::engine::{Host, Runs};
+use crate::engine::{Host, Runs, SeenMount};
 use crate::run::{Command, Snapshot};
 use crate::runner::installation;
 use crate::scheduler::{Alarm, Ring};
 use crate::store::Store;
 use crate::web::{Control, SOCKET, serve_control};
+use configuration::View;
 use state::Daemon;
 use watchdog::Watchdog;
 
@@ -86,6 +88,7 @@ async fn run(options: ServeOptions) -> Result<()> {
 
     let instance = crate::store::instance(&options.state_dir, &lease)?;
     let me = watchdog.attend(docker.me()).await?.map(|me| me.seen);
+    let view = me.as_ref().map_or_else(View::whole, |me| View::below(same_paths(&me.mounts)));
     let image = me.as_ref().map_or_else(|| "tender:latest".to_owned(), |me| me.image.clone());
     let installation = watchdog.attend(installation::find(&docker, &image, &options.state_dir, instance)).await?;
     let opened = Store::open(&options.state_dir, &lease)?;
@@ -99,7 +102,7 @@ async fn run(options: ServeOptions) -> Result<()> {
         lookup: std::sync::Arc::new(move |id| reader.lock().unwrap_or_else(PoisonError::into_inner).get(id)),
     };
     let socket = options.state_dir.join(SOCKET);
-    let (loads, mut loaded) = mpsc::channel(4);
+    let (found, mut looks) = mpsc::channel(4);
     let mut daemon = Daemon::new(
         options,
         Rc::new(docker),
@@ -108,7 +111,8 @@ async fn run(options: ServeOptions) -> Result<()> {
         opened,
         lease,
         pictures,
-        loads,
+        found,
+        view,
     );
     // Given up half-way it is as after a crash: the next start goes on.
     tokio::select! {
@@ -134,7 +138,7 @@ async fn run(options: ServeOptions) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => daemon.start_reload(None),
+            _ = hangup.recv() => daemon.start_look(None),
             ring = alarm.next(next) => match ring {
                 Ring::Due => daemon.plan_due().await,
                 Ring::Stepped(step) => daemon.clock_stepped(step.from, step.to).await,
@@ -142,7 +146,7 @@ async fn run(options: ServeOptions) -> Result<()> {
             },
             event = daemon.next_event() => watchdog.attend(daemon.on_event(event)).await,
             Some(command) = inbox.recv() => daemon.on_command(command).await,
-            Some(result) = loaded.recv() => watchdog.attend(daemon.on_loaded(result)).await,
+            Some(look) = looks.recv() => watchdog.attend(daemon.on_look(look)).await,
             _ = housekeeping.tick() => watchdog.attend(daemon.housekeeping()).await,
         }
     }
@@ -150,10 +154,15 @@ async fn run(options: ServeOptions) -> Result<()> {
     serving.abort();
     // A look under way removes its container when it ends; half of the time is for that.
     if daemon.is_looking() {
-        let _ = tokio::time::timeout(FLUSH / 2, loaded.recv()).await;
+        let _ = tokio::time::timeout(FLUSH / 2, looks.recv()).await;
     }
     if tokio::time::timeout(FLUSH, daemon.flush()).await.is_err() {
         tracing::warn!("not everything could be flushed in time; the next start reads it again from the engine");
     }
     Ok(())
+}
+
+/// Folders of the host that lie inside at their own path.
+fn same_paths(mounts: &[SeenMount]) -> Vec<std::path::PathBuf> {
+    mounts.iter().filter(|m| m.kind == "bind" && m.source == m.target).map(|m| m.target.clone()).collect()
 }

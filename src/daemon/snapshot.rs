@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::config::{Loaded, Severity};
+use super::configuration::InForce;
+use crate::config::Severity;
 use crate::job::{Job, JobName};
 use crate::run::{JobStatus, RunRecord, RunStatus, Snapshot, State};
 
@@ -12,7 +13,7 @@ use super::health::Reasons;
 
 /// Draws the picture.
 pub fn draw(
-    loaded: Option<&Loaded>,
+    in_force: Option<&InForce>,
     unfinished: &[RunRecord],
     last: &HashMap<JobName, RunRecord>,
     reasons: &Reasons,
@@ -21,12 +22,14 @@ pub fn draw(
 ) -> Snapshot {
     let (waiting, running): (Vec<&RunRecord>, Vec<&RunRecord>) =
         unfinished.iter().partition(|r| matches!(r.state, State::Planned { .. }));
+    let loaded = in_force.map(|in_force| &in_force.loaded);
     let jobs = loaded.map(|l| l.jobs.as_slice()).unwrap_or_default();
     Snapshot {
         health: reasons.health(),
         reasons: reasons.list(),
         generation,
         stack: loaded.map(|l| l.settings.project.clone()).unwrap_or_default(),
+        configured_at: in_force.map(|in_force| in_force.since),
         running: running.into_iter().map(RunStatus::from).collect(),
         waiting: waiting.into_iter().map(RunStatus::from).collect(),
         refused: loaded

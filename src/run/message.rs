@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{RunId, RunRecord, State};
+use super::{Reloaded, RunId, RunRecord, State};
 use crate::job::JobName;
 
 /// A request to the daemon's loop, its only reader.
@@ -23,8 +23,8 @@ pub enum Command {
     },
     /// Read the configuration again.
     Reload {
-        /// A sentence about what changed, or why the old configuration stays in force.
-        reply: oneshot::Sender<Result<String, String>>,
+        /// What changed, or why the old configuration stays in force.
+        reply: oneshot::Sender<Result<Reloaded, String>>,
     },
 }
 
@@ -119,6 +119,10 @@ pub struct Snapshot {
     pub generation: u64,
     /// Compose project of the stack.
     pub stack: String,
+    /// When the configuration in force was first read; an older one stays in force when the present
+    /// one cannot be read.
+    #[serde(default)]
+    pub configured_at: Option<DateTime<Utc>>,
     /// Runs under way.
     pub running: Vec<RunStatus>,
     /// Runs that wait.

@@ -6,6 +6,7 @@ mod message;
 mod occurrence;
 mod outcome;
 mod record;
+mod reload;
 mod skip;
 
 pub use deploy::{
@@ -16,4 +17,5 @@ pub use message::{Command, Health, JobStatus, Reason, RunStatus, Snapshot};
 pub use occurrence::{Occurrence, RunId, labels};
 pub use outcome::{Outcome, SkipReason};
 pub use record::{RunRecord, State, Trigger};
+pub use reload::Reloaded;
 pub use skip::SkipRow;

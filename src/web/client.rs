@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::{HealthReply, Refusal, ReloadReply, RunReply, RunRequest, StartReply};
-use crate::run::{RunId, Snapshot};
+use super::{HealthReply, Refusal, RunReply, RunRequest, StartReply};
+use crate::run::{Reloaded, RunId, Snapshot};
 
 /// How long a question may take. The loop answers within milliseconds; a reload reads shell files.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,9 +81,8 @@ impl Client {
     ///
     /// # Errors
     /// When nobody answers, or the old configuration stays in force.
-    pub async fn reload(&self) -> Result<String, CallError> {
-        let reply: ReloadReply = self.answer(self.ask(Method::POST, "reload").timeout(PATIENCE_RELOAD)).await?;
-        Ok(reply.message)
+    pub async fn reload(&self) -> Result<Reloaded, CallError> {
+        self.answer(self.ask(Method::POST, "reload").timeout(PATIENCE_RELOAD)).await
     }
 
     /// Waits for a run's end, at most half a minute: without an outcome it goes on.

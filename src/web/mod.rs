@@ -15,7 +15,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 
 pub use client::{CallError, Client};
-pub use protocol::{HealthReply, Refusal, ReloadReply, RunReply, RunRequest, StartReply};
+pub use protocol::{HealthReply, Refusal, RunReply, RunRequest, StartReply};
 
 use crate::run::{Command, RunId, RunRecord, Snapshot};
 
@@ -55,7 +55,7 @@ mod tests {
     use std::sync::Mutex;
 
     use crate::job::JobName;
-    use crate::run::{Health, Occurrence, Outcome, State, Trigger};
+    use crate::run::{Health, Occurrence, Outcome, Reloaded, State, Trigger};
 
     struct Daemon {
         client: Client,
@@ -131,12 +131,14 @@ mod tests {
     #[tokio::test]
     async fn a_reload_says_what_changed() {
         let mut daemon = daemon().await;
+        let what = Reloaded { jobs: 3, added: vec![JobName::new("backup").unwrap()], ..Reloaded::default() };
+        let answer = what.clone();
         let answer = async {
             let Some(Command::Reload { reply }) = daemon.commands.recv().await else { panic!("no reload") };
-            reply.send(Ok("2 jobs added".into())).unwrap();
+            reply.send(Ok(answer)).unwrap();
         };
         let (_, said) = tokio::join!(answer, daemon.client.reload());
-        assert_eq!(said.unwrap(), "2 jobs added");
+        assert_eq!(said.unwrap(), what);
     }
 
     #[tokio::test]

@@ -24,13 +24,6 @@ pub struct StartReply {
     pub id: RunId,
 }
 
-/// Answer to `POST /reload`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReloadReply {
-    /// What changed, in a sentence.
-    pub message: String,
-}
-
 /// Answer to `GET /runs/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunReply {

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::{Control, HealthReply, Refusal, ReloadReply, RunReply, RunRequest, StartReply};
+use super::{Control, HealthReply, Refusal, RunReply, RunRequest, StartReply};
 use crate::run::{Command, Health, RunId, RunRecord, State as RunState};
 
 /// Longest time that a request for a run's end is held open.
@@ -50,7 +50,7 @@ async fn reload(State(control): State<Control>) -> Response {
     let (reply, answer) = oneshot::channel();
     asked(&control, Command::Reload { reply }, answer)
         .await
-        .map_or_else(|no| no, |message| Json(ReloadReply { message }).into_response())
+        .map_or_else(|no| no, |reloaded| Json(reloaded).into_response())
 }
 
 /// Passes a command to the loop and awaits its answer.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Daemon, troubles};
 use crate::engine::{Life, Runs};
-use crate::job::{Action, Builtin};
+use crate::job::{Action, Builtin, JobName};
 use crate::journal::deploy::{Ledgers, Step};
 use crate::run::{Outcome, RunRecord, Trigger, labels};
 
@@ -37,9 +37,27 @@ impl Daemon {
             _ => {}
         }
         self.look_at_deploys().await;
-        if matches!(word, "committed" | "update-only" | "rolled-back" | "failed") {
-            self.start_reload(None);
+        // Whatever became of it, checkouts have moved or may have.
+        if matches!(word, "" | "committed" | "update-only" | "rolled-back" | "failed") {
+            self.start_look(None);
         }
+    }
+
+    /// Whether this is the job that deploys; by its name when it is configured no more.
+    pub(super) fn is_deploy(&self, job: &JobName) -> bool {
+        match self.loaded().and_then(|loaded| loaded.job(job.as_str())) {
+            Some(job) => job.action == Action::Builtin(Builtin::Autodeploy),
+            None => job.as_str() == Builtin::Autodeploy.name(),
+        }
+    }
+
+    /// Whether a deploy is under way, or waits to be taken up again: the checkouts may stand
+    /// between two vectors.
+    pub(super) fn deploy_under_way(&self) -> bool {
+        let can_go_on =
+            self.loaded().is_some_and(|l| l.jobs.iter().any(|j| j.action == Action::Builtin(Builtin::Autodeploy)));
+        (can_go_on && self.resume_at.is_some())
+            || self.runner.as_ref().is_some_and(|runner| runner.running().iter().any(|run| self.is_deploy(&run.job)))
     }
 
     async fn died_without_a_word(&mut self, record: &RunRecord) {
@@ -88,8 +106,10 @@ impl Daemon {
     /// Takes up a deploy that was cut off, once none of its containers runs any more.
     pub(super) async fn resume_deploy(&mut self) {
         let due = self.resume_at.is_some_and(|at| Instant::now() >= at);
-        let (true, Some(loaded), Some(_)) = (due, &self.loaded, &self.runner) else { return };
-        let Some(job) = loaded.jobs.iter().find(|j| j.action == Action::Builtin(Builtin::Autodeploy)) else { return };
+        let (true, Some(in_force), Some(_)) = (due, &self.in_force, &self.runner) else { return };
+        let Some(job) = in_force.loaded.jobs.iter().find(|j| j.action == Action::Builtin(Builtin::Autodeploy)) else {
+            return;
+        };
         let under_way = match self.store.unfinished().await {
             Ok(rows) => rows.iter().any(|r| r.occurrence.job == job.name),
             Err(error) => return self.store_failed(&error),
@@ -109,7 +129,7 @@ impl Daemon {
 
     /// Containers that a dead deploy has left: stages and triggers hold no outcome.
     async fn sweep(&self) {
-        let Some(loaded) = &self.loaded else { return };
+        let Some(loaded) = self.loaded() else { return };
         for role in ["stage", "trigger"] {
             let labels = [
                 (labels::STACK, loaded.settings.project.as_str()),

@@ -3,21 +3,21 @@
 mod deploys;
 mod reload;
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{Installation, LoadError, Loaded};
+use crate::daemon::configuration::{InForce, Look, Looks, View, Watch};
 use crate::daemon::health::{Reasons, troubles};
 use crate::daemon::options::ServeOptions;
 use crate::daemon::snapshot;
 use crate::engine::docker::Docker;
-use crate::job::{Action, Builtin, JobName};
+use crate::job::JobName;
 use crate::run::{Command, RunId, RunRecord, SkipRow, Snapshot, Trigger};
 use crate::runner::labels::Identity;
 use crate::runner::output::Output;
@@ -30,10 +30,8 @@ use crate::store::{Lease, Opened, Store};
 /// A host that has been up for less than this, in seconds, has just booted.
 const BOOT: i64 = 600;
 
-pub(in crate::daemon) type LoadResult = Result<Loaded, LoadError>;
-
-/// Somebody who waits for a reload.
-type Asker = oneshot::Sender<Result<String, String>>;
+/// Key of the store for the jobs that were armed last.
+const ARMED: &str = "armed";
 
 /// All that the loop works on.
 pub(in crate::daemon) struct Daemon {
@@ -47,16 +45,19 @@ pub(in crate::daemon) struct Daemon {
     pictures: watch::Sender<Snapshot>,
     runner: Option<Runner<Docker>>,
     planner: Option<Planner>,
-    loaded: Option<Loaded>,
+    in_force: Option<InForce>,
     reasons: Reasons,
     last: HashMap<JobName, RunRecord>,
-    loads: mpsc::Sender<LoadResult>,
-    /// A look is under way, for these askers.
-    loading: Option<Vec<Asker>>,
-    /// Somebody asked while it was under way: what it finds may be too old for them.
-    again: Option<Vec<Asker>>,
+    /// Where looks at the configuration come back.
+    found: mpsc::Sender<Look>,
+    looks: Looks,
+    watch: Watch,
+    looked_at: Instant,
+    /// Not all that decides about the configuration can be seen from here.
+    hidden: bool,
     retry_config_at: Option<Instant>,
-    files: BTreeMap<PathBuf, Option<SystemTime>>,
+    /// Why the last look failed, as it was logged.
+    failed: Option<String>,
     resume_at: Option<Instant>,
     /// How often a deploy was taken up since none was open.
     resumed: u32,
@@ -76,7 +77,8 @@ impl Daemon {
         opened: Opened,
         lease: Lease,
         pictures: watch::Sender<Snapshot>,
-        loads: mpsc::Sender<LoadResult>,
+        found: mpsc::Sender<Look>,
+        view: View,
     ) -> Self {
         let mut reasons = Reasons::default();
         if let Some(path) = &opened.set_aside {
@@ -93,14 +95,16 @@ impl Daemon {
             pictures,
             runner: None,
             planner: None,
-            loaded: None,
+            in_force: None,
             reasons,
             last: HashMap::new(),
-            loads,
-            loading: None,
-            again: None,
+            found,
+            looks: Looks::default(),
+            watch: Watch::new(view),
+            looked_at: Instant::now(),
+            hidden: false,
             retry_config_at: None,
-            files: BTreeMap::new(),
+            failed: None,
             resume_at: None,
             resumed: 0,
             unwritten: Vec::new(),
@@ -108,17 +112,22 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration and recovers. A configuration that is not there at all ends the
+    /// Reads the configuration and recovers. One that is not there at all, and never was, ends the
     /// start; one that cannot be read is tried again.
     pub(in crate::daemon) async fn begin(&mut self) -> Result<()> {
-        let loaded = reload::load(self.engine.clone(), self.options.request(), self.installation.clone()).await;
-        match loaded {
-            Err(error @ LoadError::Missing { .. }) => Err(error.into()),
-            other => {
-                self.on_loaded(other).await;
-                Ok(())
-            }
+        let look = self.look().await;
+        if matches!(look.result, Err(LoadError::Missing { .. }))
+            && self.kept().is_none()
+            && let Err(error) = look.result
+        {
+            return Err(error.into());
         }
+        self.on_look(look).await;
+        Ok(())
+    }
+
+    fn loaded(&self) -> Option<&Loaded> {
+        self.in_force.as_ref().map(|in_force| &in_force.loaded)
     }
 
     /// The first time that a configuration is there: recovery, then everything is armed.
@@ -142,8 +151,12 @@ impl Daemon {
 
         let now = Utc::now();
         let watermarks = self.store.watermarks().await?;
+        // A job that was not armed before this start has missed nothing, however old its watermark.
+        let armed: Option<BTreeSet<JobName>> =
+            self.store.meta_get(ARMED).await?.and_then(|text| serde_json::from_str(&text).ok());
         let watermarks: HashMap<_, _> = watermarks
             .into_iter()
+            .filter(|(job, _)| armed.as_ref().is_none_or(|armed| armed.contains(job)))
             .map(|(job, w)| (job, crate::scheduler::Watermark { planned: w.at, era: w.era }))
             .collect();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -243,8 +256,8 @@ impl Daemon {
     }
 
     async fn pump(&mut self) {
-        let (Some(runner), Some(loaded)) = (&mut self.runner, &self.loaded) else { return };
-        match runner.pump(&loaded.jobs, Utc::now()).await {
+        let (Some(runner), Some(in_force)) = (&mut self.runner, &self.in_force) else { return };
+        match runner.pump(&in_force.loaded.jobs, Utc::now()).await {
             Ok(skipped) => {
                 for record in skipped {
                     let outcome = record.outcome().map(ToString::to_string).unwrap_or_default();
@@ -303,11 +316,7 @@ impl Daemon {
         } else {
             tracing::warn!(job.name = %job, run.id = %record.id, run.outcome = outcome, duration_ms = took, "ended");
         }
-        let is_deploy = self
-            .loaded
-            .as_ref()
-            .and_then(|l| l.job(job.as_str()))
-            .is_some_and(|j| j.action == Action::Builtin(Builtin::Autodeploy));
+        let is_deploy = self.is_deploy(&job);
         self.reasons.clear(troubles::RUN_IN_TROUBLE);
         if record.occurrence.part == 0 {
             self.last.insert(job, record.clone());
@@ -315,7 +324,7 @@ impl Daemon {
         if is_deploy {
             self.after_deploy(&record).await;
         }
-        let keep = self.loaded.as_ref().map_or(10_000, |l| l.settings.keep_runs);
+        let keep = self.loaded().map_or(10_000, |l| l.settings.keep_runs);
         if let Err(error) = self.store.prune(keep).await {
             self.store_failed(&error);
         }
@@ -334,7 +343,7 @@ impl Daemon {
     pub(in crate::daemon) async fn on_command(&mut self, command: Command) {
         match command {
             Command::Run { job, env, reply } => {
-                let known = self.loaded.as_ref().is_some_and(|l| l.job(job.as_str()).is_some());
+                let known = self.loaded().is_some_and(|l| l.job(job.as_str()).is_some());
                 let answer = if known {
                     self.plan_by_hand(&job, env, Trigger::Manual).await.map_err(|e| format!("{e:#}"))
                 } else {
@@ -343,7 +352,7 @@ impl Daemon {
                 // Whoever asked may have gone; the run goes on.
                 let _ = reply.send(answer);
             }
-            Command::Reload { reply } => self.start_reload(Some(reply)),
+            Command::Reload { reply } => self.start_look(Some(reply)),
         }
     }
 
@@ -353,18 +362,14 @@ impl Daemon {
         for plan in std::mem::take(&mut self.unwritten) {
             self.write(plan).await;
         }
-        let retry = self.retry_config_at.is_some_and(|at| Instant::now() >= at);
-        if self.loading.is_none() && (retry || self.files_changed()) {
-            self.retry_config_at = None;
-            self.start_reload(None);
-        }
+        self.look_if_worth_it().await;
     }
 
     /// Draws the picture anew, for those who look.
     pub(in crate::daemon) async fn show(&mut self) {
         let unfinished = self.store.unfinished().await.unwrap_or_default();
         let picture = snapshot::draw(
-            self.loaded.as_ref(),
+            self.in_force.as_ref(),
             &unfinished,
             &self.last,
             &self.reasons,
