@@ -1,9 +1,10 @@
 //! All that the loop works on, and what it does at each event.
 
+mod armed;
 mod deploys;
 mod reload;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -29,9 +30,6 @@ use crate::store::{Lease, Opened, Store};
 
 /// A host that has been up for less than this, in seconds, has just booted.
 const BOOT: i64 = 600;
-
-/// Key of the store for the jobs that were armed last.
-const ARMED: &str = "armed";
 
 /// All that the loop works on.
 pub(in crate::daemon) struct Daemon {
@@ -150,15 +148,8 @@ impl Daemon {
         self.look_at_deploys().await;
 
         let now = Utc::now();
-        let watermarks = self.store.watermarks().await?;
-        // A job that was not armed before this start has missed nothing, however old its watermark.
-        let armed: Option<BTreeSet<JobName>> =
-            self.store.meta_get(ARMED).await?.and_then(|text| serde_json::from_str(&text).ok());
-        let watermarks: HashMap<_, _> = watermarks
-            .into_iter()
-            .filter(|(job, _)| armed.as_ref().is_none_or(|armed| armed.contains(job)))
-            .map(|(job, w)| (job, crate::scheduler::Watermark { planned: w.at, era: w.era }))
-            .collect();
+        let armed = self.store.meta_get(armed::KEY).await?;
+        let watermarks = armed::watermarks(self.store.watermarks().await?, armed.as_deref());
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut planner = Planner::new(&loaded.jobs, &watermarks, self.store.era().await?, &host, now);
         let mut missed = planner.catch_up(now);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::{ARMED, Daemon, troubles};
+use super::{Daemon, armed, troubles};
 use crate::config::{Collected, Installation, Loaded, Probe, ProbeRequest, Severity};
 use crate::daemon::configuration::{
     Asker, Found, InForce, Look, Verdict, changes, hold_state_dir, judge, keep, kept, look,
@@ -219,8 +219,7 @@ impl Daemon {
     /// Notes which jobs are armed: whoever is not among them at the next start has missed nothing.
     async fn note_armed(&mut self) {
         let Some(planner) = &self.planner else { return };
-        let armed = serde_json::to_string(&planner.armed().collect::<Vec<_>>()).unwrap_or_default();
-        if let Err(error) = self.store.meta_set(ARMED, &armed).await {
+        if let Err(error) = self.store.meta_set(armed::KEY, &armed::text(planner)).await {
             self.store_failed(&error);
         }
     }
