@@ -4,7 +4,7 @@
 //! A configuration is in force as a whole or not at all. What holds from the start of the process to
 //! its end: the compose dir and `env.local` (where the question begins), the state dir (that of the
 //! service; another one in a file is ignored, with a warning), the compose project and the engine's
-//! address (a configuration that changes these needs a restart, see [`judge`]).
+//! address (a configuration that changes these needs a restart, see [`judge()`]).
 
 mod changes;
 mod judge;
