@@ -18,6 +18,7 @@ mod pause;
 pub mod perform;
 pub mod probe;
 pub mod projection;
+mod queued;
 pub mod recovery;
 mod room;
 pub mod shelf;

@@ -16,9 +16,18 @@ pub fn rows(record: &RunRecord, job: &Job, now: DateTime<Utc>) -> Vec<RunRecord>
         let due = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
         return vec![follower(record, occurrence, Trigger::Retry, due.unwrap_or(now))];
     }
-    let next = ended(outcome).and_then(|ended| job.follow_ups.after(occurrence.part, ended));
-    let next = next.map(|part| Occurrence { part, attempt: 1, ..occurrence.clone() });
-    next.map(|occurrence| follower(record, occurrence, Trigger::FollowUp, now)).into_iter().collect()
+    ended(outcome).and_then(|ended| follow_up(record, job, ended, now)).into_iter().collect()
+}
+
+/// The row that follows when an attempt that was to come is not made: what belongs after a failure.
+pub fn given_up(attempt: &RunRecord, job: &Job, now: DateTime<Utc>) -> Option<RunRecord> {
+    follow_up(attempt, job, Ended::Badly, now)
+}
+
+fn follow_up(record: &RunRecord, job: &Job, ended: Ended, now: DateTime<Utc>) -> Option<RunRecord> {
+    let part = job.follow_ups.after(record.occurrence.part, ended)?;
+    let occurrence = Occurrence { part, attempt: 1, ..record.occurrence.clone() };
+    Some(follower(record, occurrence, Trigger::FollowUp, now))
 }
 
 /// What an outcome means for the actions that follow; `None` where nothing ran that they belong to.

@@ -12,10 +12,11 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::container::{container_for, result_path, with_env};
-use super::guard::{self, Busy, Waiting};
+use super::guard::{self, Busy};
 use super::labels::Identity;
 use super::output::Output;
 use super::perform::{Entry, Limits, Order};
+use super::queued::Queued;
 use super::recovery::Resume;
 use super::task::{Shared, Task};
 use crate::config::{Installation, Settings};
@@ -65,9 +66,10 @@ pub enum Event {
 ///
 /// What of a configuration holds for what: every main action, further attempts included, begins as
 /// the configuration in force says at that moment. What has begun goes on as it was begun, and so
-/// do the actions after it: they are of one run. So a job that is removed while it runs finishes,
-/// and an attempt that was to follow is skipped. Definitions are not stored: after a restart of the
-/// scheduler the actions after an adopted run are those of the configuration in force.
+/// do the actions after it: they are of one run. So a job that is removed while it runs finishes;
+/// an attempt that was to follow is skipped, and what belongs after a failure is done. Definitions
+/// are not stored: after a restart of the scheduler the actions after an adopted run are those of
+/// the configuration in force.
 pub struct Runner<E> {
     engine: Rc<E>,
     store: Store,
@@ -80,13 +82,6 @@ pub struct Runner<E> {
     sender: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     again: Option<DateTime<Utc>>,
-}
-
-/// A row that is to run.
-struct Queued {
-    record: RunRecord,
-    /// The definition that its run began with, when it is a later part of one.
-    began_as: Option<Rc<Job>>,
 }
 
 struct Active {
@@ -142,6 +137,12 @@ impl<E: Runs + 'static> Runner<E> {
         self.queue.extend(rows.into_iter().map(|record| (record.id.clone(), Queued { record, began_as: None })));
     }
 
+    /// Takes the rows that follow a run.
+    fn follow_with(&mut self, rows: Vec<RunRecord>, began_as: Option<&Rc<Job>>) {
+        let queued = |record: RunRecord| (record.id.clone(), Queued { record, began_as: began_as.cloned() });
+        self.queue.extend(rows.into_iter().map(queued));
+    }
+
     /// Starts what may start, and notes what the others wait for. Gives the records of those that
     /// were skipped. Call it after [`Runner::enqueue`] and after each event.
     ///
@@ -150,31 +151,29 @@ impl<E: Runs + 'static> Runner<E> {
     pub async fn pump(&mut self, jobs: &[Job], now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
         self.output.retry();
         let decision = {
-            let defined = |queued: &Queued| jobs.iter().find(|job| job.name == queued.record.occurrence.job);
-            let planned: Vec<_> = self
-                .queue
-                .values()
-                .map(|queued| Waiting {
-                    record: &queued.record,
-                    job: queued.began_as.as_deref().or_else(|| defined(queued)),
-                })
-                .collect();
+            let planned: Vec<_> = self.queue.values().map(|queued| queued.waiting(jobs)).collect();
             let rows: Vec<_> = self.active.values().map(|a| (a.shared.borrow().clone(), a.locks.as_slice())).collect();
             let busy: Vec<Busy<'_>> = rows.iter().map(|(record, locks)| Busy { record, locks }).collect();
             guard::decide(now, &planned, &busy, self.room.settings.max_running)
         };
         self.again = decision.again;
         for id in decision.start {
-            if let Some(Queued { record, began_as }) = self.queue.remove(&id) {
-                let defined = || jobs.iter().find(|job| job.name == record.occurrence.job).cloned().map(Rc::new);
-                let job = began_as.or_else(defined);
-                self.spawn(record, job, Entry::Fresh);
+            if let Some(queued) = self.queue.remove(&id) {
+                let job = queued.definition(jobs).cloned().map(Rc::new);
+                self.spawn(queued.record, job, Entry::Fresh);
             }
         }
         let mut skipped = Vec::new();
         for (id, reason) in decision.skip {
+            // Before the skip, so that it is never lost: it is planned once however often.
+            let next = self.queue.get(&id).and_then(|attempt| attempt.given_up(reason, now));
+            let next = self.store.plan(next.into_iter().collect(), vec![], vec![], None).await?;
             skipped.push(self.store.skip(&id, reason, now).await?);
-            self.queue.remove(&id);
+            let began_as = self.queue.remove(&id).and_then(|attempt| attempt.began_as);
+            if !next.is_empty() {
+                self.again = Some(now);
+            }
+            self.follow_with(next, began_as.as_ref());
         }
         for (id, why) in decision.wait {
             if let Some(queued) = self.queue.get_mut(&id)
@@ -288,11 +287,7 @@ impl<E: Runs + 'static> Runner<E> {
             Ok((id, (record, next))) => {
                 self.ids.remove(&id);
                 let began_as = self.active.remove(&record.id).and_then(|active| active.job);
-                for record in next {
-                    // A further attempt of the main action is a new beginning.
-                    let began_as = began_as.clone().filter(|_| record.occurrence.part > 0);
-                    self.queue.insert(record.id.clone(), Queued { record, began_as });
-                }
+                self.follow_with(next, began_as.as_ref());
                 Some(Event::Ended(Box::new(record)))
             }
             Err(error) => {

@@ -146,6 +146,29 @@ async fn an_attempt_to_come_of_a_removed_job_is_skipped_at_once_and_seen() {
 }
 
 #[tokio::test]
+async fn what_belongs_after_a_failure_is_done_when_the_job_is_removed_before_its_next_attempt() {
+    House::new()
+        .run(async |house| {
+            house.fake.script("hello", Script::exits(3));
+            house.fake.script("hello", Script::exits(0).out("clean\n"));
+            let mut hello = job("hello");
+            hello.policy.retries = Retries { max: 1, backoff: Duration::from_secs(3600), ..Retries::default() };
+            hello.follow_ups.always = vec![hello.action.clone()];
+            let jobs = [hello];
+            let mut runner = house.runner();
+            house.plan(&mut runner, &jobs, "hello", 60).await;
+            house.end_of(&mut runner, &jobs).await;
+            let skipped = runner.pump(&[], Utc::now()).await.unwrap();
+            assert_eq!(skipped.iter().map(outcome).collect::<Vec<_>>(), ["skipped(removed)"]);
+            let record = house.end_of(&mut runner, &[]).await;
+            assert_eq!((record.trigger, outcome(&record).as_str()), (Trigger::FollowUp, "succeeded"));
+            assert!(house.log("hello").contains("clean\n"));
+            assert_eq!(house.store.unfinished().await.unwrap(), []);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn an_attempt_to_come_of_a_job_that_stays_is_kept() {
     House::new()
         .run(async |house| {

@@ -36,18 +36,9 @@ mod tests {
     use crate::schedule::Schedule;
 
     fn job(name: &str) -> Job {
-        Job {
-            name: JobName::new(name).unwrap(),
-            comment: None,
-            schedule: Schedule::parse("@hourly", chrono_tz::UTC, name).unwrap(),
-            enabled: true,
-            run_on_start: false,
-            origin: "test".to_owned(),
-            action: Action::Builtin(Builtin::Logrotate),
-            after_success: Vec::new(),
-            policy: Policy::default(),
-            log_file: String::new(),
-        }
+        let schedule = Schedule::parse("@hourly", chrono_tz::UTC, name).unwrap();
+        let action = Action::Builtin(Builtin::Logrotate);
+        Job::new(JobName::new(name).unwrap(), schedule, action, Policy::default())
     }
 
     #[test]
