@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use tender::builtin::deploy::context::{Context, StopFlag};
 use tender::builtin::deploy::{Ended, Wishes, run};
 use tender::config::{Installation, ProbeRequest, Settings, probe_main};
 use tender::engine::fake::{Fake, Script};
+use tender::engine::{Created, Runs};
 use tender::git::{Git, GitOptions, HostKeyPolicy};
-use tender::job::MountSource;
-use tender::journal::deploy::{DeployState, FirstSteps, Good, Ledgers, Step};
-use tender::run::{DeployOutcome, RevisionVector, RunId};
+use tender::job::{ContainerSpec, MountSource};
+use tender::journal::deploy::{DeployState, FirstSteps, Good, HookState, Ledgers, Step};
+use tender::run::{DeployOutcome, RevisionVector, RunId, ServiceAction, ServicePlan, labels};
 
 /// A remote, a clone to work in, the checkout that is deployed, and the context of a deploy.
 struct Stack {
@@ -35,6 +37,13 @@ fn git(dir: &Path, words: &[&str]) -> String {
 
 impl Stack {
     fn new() -> Self {
+        let stack = Self::unseen();
+        stack.context.host.script("tender", Script::exits(0).out(found(&stack.checkout)));
+        stack
+    }
+
+    /// One of which the probe does not know yet what it finds.
+    fn unseen() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (remote, author, checkout) =
             (dir.path().join("remote.git"), dir.path().join("work"), dir.path().join("stack"));
@@ -49,10 +58,6 @@ impl Stack {
         let settings = settings(&checkout, &state, dir.path());
         let fake = Fake::new();
         fake.image("tender");
-        // The probe looks at the same files as in its container.
-        let request = ProbeRequest::new(&checkout, checkout.join("env.local"), BTreeMap::new());
-        let found = probe_main(&serde_json::to_string(&request).unwrap());
-        fake.script("tender", Script::exits(0).out(String::from_utf8(found).unwrap()));
         let context = Context {
             host: fake,
             git: Git::new(GitOptions {
@@ -119,9 +124,32 @@ impl Stack {
             scheduler_behind: false,
             first: FirstSteps::Open,
             rendered: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            touched: false,
             step,
             steps: vec![],
         };
+        self.context.ledgers.journal().write(&state).unwrap();
+    }
+
+    /// What the probe finds from now on: the files of a commit.
+    fn probe_sees(&self, commit: &str) {
+        let head = self.head();
+        git(&self.checkout, &["reset", "-q", "--hard", commit]);
+        self.context.host.script("tender", Script::exits(0).out(found(&self.checkout)));
+        git(&self.checkout, &["reset", "-q", "--hard", &head]);
+    }
+
+    /// Cuts a deploy off in the middle of its switch, with one service that nothing changes.
+    fn cut_off_at_the_switch(&self, to: &str) {
+        self.cut_off(to, Step::Switching, true);
+        let mut state = self.context.ledgers.journal().read().unwrap().unwrap();
+        state.services = vec![ServicePlan {
+            name: "web".to_owned(),
+            action: ServiceAction::Orphan,
+            why: String::new(),
+            force: false,
+        }];
         self.context.ledgers.journal().write(&state).unwrap();
     }
 
@@ -130,10 +158,21 @@ impl Stack {
     }
 }
 
+/// What a probe finds: it looks at the same files as in its container.
+fn found(checkout: &Path) -> String {
+    let request = ProbeRequest::new(checkout, checkout.join("env.local"), BTreeMap::new());
+    let request = ProbeRequest { includes: true, ..request };
+    String::from_utf8(probe_main(&serde_json::to_string(&request).unwrap())).unwrap()
+}
+
 /// Commits files and pushes them; gives the commit.
 fn push(author: &Path, files: &[(&str, &str)]) -> String {
     for (name, text) in files {
-        fs::write(author.join(name), text).unwrap();
+        let path = author.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
     git(author, &["add", "-A"]);
     git(author, &["commit", "-q", "-m", "change"]);
@@ -224,5 +263,118 @@ async fn a_deploy_that_was_stopped_leaves_no_bad_vector() {
         stack.cut_off(&to, Step::RollingBack { why: why.into() }, true);
         assert_eq!(outcome(&stack.run().await.unwrap()), DeployOutcome::RolledBack);
         assert_eq!(stack.context.ledgers.bad().read().unwrap().unwrap()[0].holds(), holds, "{why}");
+    }
+}
+
+const TEMPLATES: &[(&str, &str)] = &[
+    (".gitignore", "conf/site.conf\nconf/new.conf\n"),
+    ("env.local", "EXTRA_CONF_DIRS=./conf VARS='$GREETING' GREETING=hello\n"),
+    ("conf/site.conf.template", "say $GREETING to $host\n"),
+    ("conf/new.conf.template", "new\n"),
+];
+
+/// A stack that is to get templates, with a file that an older rendering left.
+fn with_templates(more: &[(&str, &str)]) -> (Stack, String, PathBuf) {
+    let stack = Stack::unseen();
+    let to = push(&stack.author, &[TEMPLATES, more].concat());
+    git(&stack.checkout, &["fetch", "-q"]);
+    stack.probe_sees(&to);
+    let conf = stack.checkout.join("conf");
+    fs::create_dir_all(&conf).unwrap();
+    fs::write(conf.join("site.conf"), "of before, and longer than what is to come\n").unwrap();
+    stack.cut_off_at_the_switch(&to);
+    (stack, to, conf)
+}
+
+#[tokio::test]
+async fn templates_are_rendered_at_the_switch() {
+    let (stack, to, conf) = with_templates(&[]);
+    let inode = conf.join("site.conf").metadata().unwrap().ino();
+    assert_eq!(outcome(&stack.run().await.unwrap()), DeployOutcome::Committed);
+    assert_eq!(fs::read_to_string(conf.join("site.conf")).unwrap(), "say hello to $host\n");
+    assert_eq!(conf.join("site.conf").metadata().unwrap().ino(), inode);
+    assert_eq!(conf.join("new.conf").metadata().unwrap().mode() & 0o777, 0o644);
+    assert_eq!(stack.head(), to);
+    assert_eq!(git(&stack.checkout, &["status", "--porcelain"]), "");
+    assert!(!stack.context.ledgers.aside().exists());
+}
+
+#[tokio::test]
+async fn the_way_back_takes_rendered_files_back() {
+    let (stack, _, conf) = with_templates(&[("conf/pre-docker-compose-up", "#!/bin/sh\nexit 3\n")]);
+    let (before, inode) = (stack.head(), conf.join("site.conf").metadata().unwrap().ino());
+    stack.context.host.script("tender-stack-2-p1", Script::exits(3).out("no\n"));
+    let Ended::Recorded(record) = stack.run().await.unwrap() else { panic!() };
+    assert_eq!(record.outcome, DeployOutcome::RolledBack, "{record:?}");
+    let why = record.reason.unwrap();
+    assert!(why.contains("conf/pre-docker-compose-up ended with 3"), "{why}");
+    assert_eq!(fs::read_to_string(conf.join("site.conf")).unwrap(), "of before, and longer than what is to come\n");
+    assert_eq!(conf.join("site.conf").metadata().unwrap().ino(), inode);
+    assert!(!conf.join("new.conf").exists());
+    assert_eq!(stack.head(), before);
+    assert!(!stack.context.ledgers.aside().exists());
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_a_rendered_file_is_named() {
+    let (stack, _, conf) = with_templates(&[]);
+    fs::create_dir_all(conf.join("new.conf/data")).unwrap();
+    let Ended::Recorded(record) = stack.run().await.unwrap() else { panic!() };
+    let why = record.reason.unwrap();
+    assert!(why.contains("conf/new.conf is a folder that is not empty"), "{why}");
+    assert!(why.contains("made from"), "{why}");
+    assert!(conf.join("new.conf/data").is_dir());
+    assert!(fs::read_to_string(conf.join("site.conf")).unwrap().starts_with("of before"));
+}
+
+const HOOKS: &[(&str, &str)] = &[
+    ("conf/pre-docker-compose-up", "#!/bin/sh\n"),
+    ("conf/pre-docker-compose-up.include", "export FROM_INCLUDE=1\n"),
+    ("conf/post-docker-compose-up", "#!/bin/sh\n"),
+];
+
+#[tokio::test]
+async fn hooks_run_in_order_with_the_configuration_of_now() {
+    let (stack, _, _) = with_templates(HOOKS);
+    assert_eq!(outcome(&stack.run().await.unwrap()), DeployOutcome::Committed);
+    let created = stack.context.host.calls_of("create");
+    let steps: Vec<&str> = created.iter().filter_map(|call| call.split_once("-2-p")).map(|(_, n)| n).collect();
+    assert_eq!(steps, ["1", "2", "3"], "{created:?}");
+    assert_eq!(stack.context.host.names(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_hook_runs_once_however_often_its_deploy_is_taken_up() {
+    for (state, there, expected, creates) in [
+        // It has ended: its code is on record.
+        (Some(HookState::Ended(0)), None, DeployOutcome::Committed, 0),
+        (Some(HookState::Ended(4)), None, DeployOutcome::RolledBack, 0),
+        // Its container is there, at work or ended.
+        (Some(HookState::Begun), Some(Script::exits(0)), DeployOutcome::Committed, 1),
+        (Some(HookState::Begun), Some(Script::exits(5)), DeployOutcome::RolledBack, 1),
+        // Nobody knows.
+        (Some(HookState::Begun), None, DeployOutcome::RolledBack, 0),
+        (None, None, DeployOutcome::Committed, 1),
+    ] {
+        let (stack, _, conf) = with_templates(&HOOKS[..1]);
+        let what = format!("{state:?} {there:?}");
+        if let Some(state) = state {
+            let mut journal = stack.context.ledgers.journal().read().unwrap().unwrap();
+            journal.hooks.insert(conf.join("pre-docker-compose-up"), state);
+            stack.context.ledgers.journal().write(&journal).unwrap();
+        }
+        let host = &stack.context.host;
+        if let Some(script) = there {
+            host.image("hook");
+            host.script("tender-stack-2-p1", script);
+            let labels = [(labels::INSTANCE.to_owned(), "i".to_owned())].into();
+            let spec = ContainerSpec { image: "hook".to_owned(), labels, ..ContainerSpec::default() };
+            let Created::New(id) = host.create("tender-stack-2-p1", &spec).await.unwrap() else { panic!() };
+            host.start(&id).await.unwrap();
+        }
+        assert_eq!(outcome(&stack.run().await.unwrap()), expected, "{what}");
+        let created = host.calls_of("create").into_iter().filter(|call| call.contains("-2-p")).count();
+        assert_eq!(created, creates, "{what}");
+        assert_eq!(host.names(), [""; 0], "{what}");
     }
 }

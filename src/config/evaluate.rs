@@ -1,5 +1,7 @@
 //! The shell files of a stack, read in the order in which real stacks read them.
 
+mod includes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -111,6 +113,9 @@ impl<'a> Reader<'a> {
         self.hold_firm();
         self.clean_lists();
         self.expand_delayed();
+        if self.request.includes {
+            self.read_includes();
+        }
         self.variables.insert("PWD".to_owned(), self.request.compose_dir.as_os_str().as_bytes().to_vec());
         self.sources.insert("PWD".to_owned(), "derived".to_owned());
     }

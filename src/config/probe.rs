@@ -30,6 +30,9 @@ pub struct ProbeRequest {
     pub env_local: PathBuf,
     /// The scheduler's own environment, which beats all files.
     pub process_env: BTreeMap<String, String>,
+    /// Hooks that are sourced before `up` are read as well. Only where they can do no harm.
+    #[serde(default)]
+    pub includes: bool,
     /// Limit of the evaluation in milliseconds.
     #[serde(default = "time_limit")]
     pub time_limit_ms: u64,
@@ -57,6 +60,7 @@ impl ProbeRequest {
             compose_dir: compose_dir.into(),
             env_local: env_local.into(),
             process_env,
+            includes: false,
             time_limit_ms: TIME_LIMIT_MS,
             shell: shell(),
         }

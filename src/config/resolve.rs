@@ -8,7 +8,9 @@ use super::names::{self, ALIASES, SETTINGS};
 use super::probe::{Collected, Text};
 use super::raw::RawSettings;
 use super::validate::{Written, validate};
-use super::{Installation, Loaded, Problem, Settings, Sourced, Templates, expand, job_list, template, watched, yaml};
+use super::{
+    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, expand, job_list, template, watched, yaml,
+};
 use crate::secret::Environment;
 
 /// What jobs are made from.
@@ -73,6 +75,8 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     let mut files: Vec<PathBuf> = collected.files.keys().cloned().collect();
     files.push(collected.env_local.clone());
     files.extend(collected.existing.iter().filter(|p| p.ends_with("default.env")).cloned());
+    let includes = collected.hooks.iter().filter(|hook| hook.kind == HookKind::Include);
+    files.extend(includes.map(|hook| hook.path.clone()));
     files.sort();
     files.dedup();
     let deploy_files = collected

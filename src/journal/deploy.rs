@@ -93,10 +93,26 @@ pub struct DeployState {
     /// Rendered files that may have been written → what lay there before.
     #[serde(default)]
     pub rendered: BTreeMap<PathBuf, Before>,
+    /// Hooks that were begun.
+    #[serde(default)]
+    pub hooks: BTreeMap<PathBuf, HookState>,
+    /// `up` was begun: only then is there a reason to replace unchanged services on the way back.
+    #[serde(default)]
+    pub touched: bool,
     /// Where it stands.
     pub step: Step,
     /// Steps done.
     pub steps: Vec<DeployStep>,
+}
+
+/// How far a hook came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookState {
+    /// Its container was about to be created.
+    Begun,
+    /// It ended with this code.
+    Ended(i64),
 }
 
 /// What lay where a rendered file was written.

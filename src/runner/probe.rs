@@ -129,6 +129,8 @@ impl<'a, H: Host> ContainerProbe<'a, H> {
 
 impl<H: Host> Probe for ContainerProbe<'_, H> {
     async fn collect(&self, request: &ProbeRequest) -> Result<Collected> {
+        // In the container they have neither engine nor network.
+        let request = &ProbeRequest { includes: true, ..request.clone() };
         let mut paths = self.paths.clone();
         paths.push(request.compose_dir.clone());
         if let Some(parent) = request.env_local.parent() {

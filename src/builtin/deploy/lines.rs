@@ -20,6 +20,12 @@ impl Lines {
         }
         lines
     }
+
+    /// What is left at the end: lines without a line break.
+    pub fn rest(&mut self) -> Vec<String> {
+        let left = self.rest.iter_mut().map(std::mem::take).filter(|rest| !rest.is_empty());
+        left.map(|rest| String::from_utf8_lossy(&rest).trim_end().to_owned()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -32,5 +38,8 @@ mod tests {
         assert!(lines.feed(Channel::Out, b"a").is_empty());
         assert_eq!(lines.feed(Channel::Err, b"x\ny"), ["x"]);
         assert_eq!(lines.feed(Channel::Out, b"b\nc\n"), ["ab", "c"]);
+        lines.feed(Channel::Err, b"end");
+        assert_eq!(lines.rest(), ["end"]);
+        assert!(lines.rest().is_empty());
     }
 }

@@ -162,8 +162,12 @@ async fn bring_back<H: Host>(context: &Context<H>, state: &DeployState, good: &G
         .filter(|name| differs(name, &present, good_images(state, good), good_hashes(state, good)))
         .cloned()
         .collect();
-    let force: Vec<String> =
-        state.services.iter().filter(|s| s.force && before.contains(&s.name)).map(|s| s.name.clone()).collect();
+    let force: Vec<String> = state
+        .services
+        .iter()
+        .filter(|s| state.touched && s.force && before.contains(&s.name))
+        .map(|s| s.name.clone())
+        .collect();
     let plain: Vec<String> = touched.into_iter().filter(|name| !force.contains(name)).collect();
     up::up(context, &loaded, &plain, &force, true).await?;
     // Services that only the new vector has were not there before.

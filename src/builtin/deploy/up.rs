@@ -6,17 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use chrono::Utc;
-use futures_util::StreamExt;
 
 use super::context::{Context, STOPPED};
 use super::gate::{Judgement, judge, patience};
-use super::lines::Lines;
-use super::services;
 use super::stage::compose_environment;
+use super::{services, step};
 use crate::compose::{Compose, Labelled, Repair, leftovers};
 use crate::config::Loaded;
 use crate::engine::{Created, EngineError, Host, Life, Seen};
-use crate::job::{ContainerSpec, Mount, PullPolicy};
 use crate::run::labels;
 use crate::secret::Environment;
 
@@ -58,10 +55,10 @@ pub async fn up<H: Host>(
     }
     if let Some(wrapper) = &loaded.wrapper {
         if !services.is_empty() {
-            by_wrapper(context, loaded, wrapper, &[], services).await?;
+            by_wrapper(context, loaded, wrapper, &[], services, back).await?;
         }
         if !force.is_empty() {
-            by_wrapper(context, loaded, wrapper, &["--no-deps", "--force-recreate"], force).await?;
+            by_wrapper(context, loaded, wrapper, &["--no-deps", "--force-recreate"], force, back).await?;
         }
         return Ok(());
     }
@@ -132,44 +129,12 @@ async fn by_wrapper<H: Host>(
     wrapper: &Path,
     options: &[&str],
     services: &[String],
+    back: bool,
 ) -> Result<()> {
-    let image = loaded.settings.autodeploy_image.clone().unwrap_or_else(|| context.installation.image.clone());
-    context.host.ensure_image(&image, PullPolicy::Missing).await.context("the wrapper's image cannot be had")?;
-    let mut mounts: Vec<Mount> =
-        loaded.settings.checkouts.iter().filter(|c| c.is_dir()).map(|c| Mount::same_path(c, false)).collect();
-    for path in loaded.paths.iter().chain([&loaded.settings.log_dir]) {
-        if !mounts.iter().any(|m| path.starts_with(&m.target)) && path.exists() {
-            mounts.push(Mount::same_path(path, false));
-        }
-    }
-    mounts.push(Mount::bind(&context.installation.socket, "/var/run/docker.sock", false));
     let mut command = vec![wrapper.display().to_string(), "up".into(), "-d".into()];
     command.extend(options.iter().map(|o| (*o).to_owned()));
     command.extend(services.iter().cloned());
-    let spec = ContainerSpec {
-        image,
-        entrypoint: Some(vec!["/bin/sh".into()]),
-        command,
-        workdir: Some(loaded.settings.compose_dir.display().to_string()),
-        env: Environment(
-            [
-                ("COMPOSE_DIR", loaded.settings.compose_dir.display().to_string()),
-                ("BIRDHOUSE_LOCAL_ENV", loaded.settings.env_local.display().to_string()),
-                ("COMPOSE_PROJECT_NAME", loaded.settings.project.clone()),
-                ("DOCKER_COMPOSE", Compose::find_program().join(" ")),
-            ]
-            .map(|(k, v)| (k.to_owned(), v))
-            .into(),
-        ),
-        mounts,
-        labels: [
-            (labels::STACK.to_owned(), context.settings.project.clone()),
-            (labels::INSTANCE.to_owned(), context.installation.instance.clone()),
-            (labels::PARENT.to_owned(), context.run.to_string()),
-        ]
-        .into(),
-        ..ContainerSpec::default()
-    };
+    let spec = step::container(context, loaded, command, wrapper_environment(loaded)).await?;
     let name = format!("tender-{}-wrapper", context.settings.project);
     let id = loop {
         match context.host.create(&name, &spec).await.context("the wrapper's container cannot be created")? {
@@ -185,22 +150,30 @@ async fn by_wrapper<H: Host>(
         }
     };
     context.host.start(&id).await?;
-    let mut lines = Lines::default();
-    {
-        let mut output = std::pin::pin!(context.host.output(&id, 0));
-        while let Some(frame) = output.next().await {
-            let frame = frame?;
-            for line in lines.feed(frame.channel, &frame.bytes) {
-                context.say(format!("  {line}"));
-            }
-        }
-    }
-    let code = context.host.exit(&id).await?;
+    let code = step::follow(context, &id, back).await?;
     context.host.remove(&id).await?;
     if code != 0 {
         bail!("{} ended with {code}", wrapper.display());
     }
     Ok(())
+}
+
+/// What a wrapper is told. It reads the stack's files itself and lets its process environment beat
+/// them, so a value of theirs is never among it: it would outlive its change. The project is the
+/// exception that changes nothing: a deploy that would rename it is refused.
+fn wrapper_environment(loaded: &Loaded) -> Environment {
+    let mut env = BTreeMap::from(
+        [
+            ("COMPOSE_DIR", loaded.settings.compose_dir.display().to_string()),
+            ("BIRDHOUSE_LOCAL_ENV", loaded.settings.env_local.display().to_string()),
+            ("COMPOSE_PROJECT_NAME", loaded.settings.project.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    if !loaded.environment.0.contains_key("DOCKER_COMPOSE") {
+        env.insert("DOCKER_COMPOSE".to_owned(), Compose::find_program().join(" "));
+    }
+    Environment(env)
 }
 
 /// Watches services until all are well.

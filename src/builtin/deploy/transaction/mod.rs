@@ -15,7 +15,7 @@ use super::adopt::{self, Known};
 use super::context::{Context, STOPPED, Stopwatch};
 use super::stage::{self, Answer};
 use super::target::{Moves, Target, decide};
-use super::{Ended, Wishes, first, look, rendering, rollback, services, short, up};
+use super::{Ended, Wishes, first, hooks, look, rendering, rollback, services, short, up};
 use crate::config::Loaded;
 use crate::engine::{EngineError, Host};
 use crate::git::Failure;
@@ -90,6 +90,8 @@ fn begin(good: &Good, moves: &Moves, attempts: u32) -> DeployState {
         scheduler_behind: good.scheduler_behind,
         first: FirstSteps::Open,
         rendered: BTreeMap::new(),
+        hooks: BTreeMap::new(),
+        touched: false,
         step: Step::Target,
         steps: vec![],
     }
@@ -183,6 +185,12 @@ async fn bring_up<H: Host>(context: &Context<H>, state: &mut DeployState, loaded
         let names: Vec<&str> = plain.iter().chain(&force).map(String::as_str).collect();
         context.say(format!("up: {}", names.join(", ")));
     }
+    let watch = Stopwatch::start("pre");
+    let result = hooks::before(context, state, loaded).await;
+    watch.done(state, &result);
+    result?;
+    state.touched = true;
+    context.ledgers.journal().write(state)?;
     if first && state.first == FirstSteps::Begun {
         bail!("the steps of the first deploy were cut off, and nobody knows how far they came");
     }
@@ -198,6 +206,10 @@ async fn bring_up<H: Host>(context: &Context<H>, state: &mut DeployState, loaded
     }
     let watch = Stopwatch::start("up");
     let result = up::up(context, loaded, &plain, &force, false).await;
+    watch.done(state, &result);
+    result?;
+    let watch = Stopwatch::start("post");
+    let result = hooks::after(context, state, loaded).await;
     watch.done(state, &result);
     result?;
     context.enter(state, Step::Gating)?;

@@ -1,0 +1,91 @@
+//! Containers that a deploy starts for a part of its work: the stack's own wrapper, and hooks.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::StreamExt;
+
+use super::context::{Context, STOPPED};
+use super::lines::Lines;
+use crate::config::Loaded;
+use crate::engine::Host;
+use crate::job::{ContainerSpec, Mount, PullPolicy};
+use crate::run::labels;
+use crate::secret::Environment;
+
+/// How long a step may take.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Time between stop signal and kill of a step that takes too long.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The container of a step: a program of the stack's, with the engine, the checkouts and the logs.
+///
+/// # Errors
+/// When its image cannot be had.
+pub async fn container<H: Host>(
+    context: &Context<H>,
+    loaded: &Loaded,
+    command: Vec<String>,
+    env: Environment,
+) -> Result<ContainerSpec> {
+    let image = loaded.settings.autodeploy_image.clone().unwrap_or_else(|| context.installation.image.clone());
+    context
+        .host
+        .ensure_image(&image, PullPolicy::Missing)
+        .await
+        .with_context(|| format!("the image {image} for steps of the stack cannot be had"))?;
+    let mut mounts: Vec<Mount> =
+        loaded.settings.checkouts.iter().filter(|c| c.is_dir()).map(|c| Mount::same_path(c, false)).collect();
+    for path in loaded.paths.iter().chain([&loaded.settings.log_dir]) {
+        if !mounts.iter().any(|m| path.starts_with(&m.target)) && path.exists() {
+            mounts.push(Mount::same_path(path, false));
+        }
+    }
+    mounts.push(Mount::bind(&context.installation.socket, "/var/run/docker.sock", false));
+    Ok(ContainerSpec {
+        image,
+        entrypoint: Some(vec!["/bin/sh".into()]),
+        command,
+        workdir: Some(loaded.settings.compose_dir.display().to_string()),
+        env,
+        mounts,
+        labels: [
+            (labels::STACK.to_owned(), context.settings.project.clone()),
+            (labels::INSTANCE.to_owned(), context.installation.instance.clone()),
+            (labels::PARENT.to_owned(), context.run.to_string()),
+        ]
+        .into(),
+        ..ContainerSpec::default()
+    })
+}
+
+/// Follows a container that was started until it ends; its output becomes a part of the story.
+///
+/// # Errors
+/// When it takes too long, or the deploy was asked to stop (not on the way back): it is gone then.
+/// When the engine does not answer: it is left for a resume.
+pub async fn follow<H: Host>(context: &Context<H>, id: &str, back: bool) -> Result<i64> {
+    let code = async {
+        let mut lines = Lines::default();
+        let mut output = std::pin::pin!(context.host.output(id, 0));
+        while let Some(frame) = output.next().await {
+            let frame = frame?;
+            for line in lines.feed(frame.channel, &frame.bytes) {
+                context.say(format!("  {line}"));
+            }
+        }
+        for line in lines.rest() {
+            context.say(format!("  {line}"));
+        }
+        anyhow::Ok(context.host.exit(id).await?)
+    };
+    let why = tokio::select! {
+        code = code => return code,
+        () = context.stop.asked(), if !back => STOPPED.to_owned(),
+        () = tokio::time::sleep(LIMIT) => format!("it did not end within {} minutes", LIMIT.as_secs() / 60),
+    };
+    context.host.stop(id, GRACE).await?;
+    context.host.remove(id).await?;
+    bail!(why)
+}
