@@ -22,7 +22,11 @@ pub(super) fn materialise(repo: &Repository, id: &str, dir: &Path) -> Result<()>
     let attributes = repo.commondir().join("info/attributes");
     let aside = Repository::init_bare(git_dir.path()).with_context(about)?;
     aside.set_config(&repo.config()?).with_context(about)?;
-    aside.set_workdir(dir, false).with_context(about)?;
+    // Submodules ask for a work tree; that of the stage would be resolved as a path, and the folders
+    // above it may be closed to us.
+    let nothing = git_dir.path().join("nothing");
+    fs::create_dir(&nothing).with_context(about)?;
+    aside.set_workdir(&nothing, false).with_context(about)?;
     let objects = objects.to_str().with_context(|| format!("{} is no UTF-8", objects.display()))?;
     aside.odb().and_then(|odb| odb.add_disk_alternate(objects)).with_context(about)?;
     if attributes.exists() {
@@ -34,7 +38,7 @@ pub(super) fn materialise(repo: &Repository, id: &str, dir: &Path) -> Result<()>
     let mut index = aside.index().with_context(about)?;
     index.read_tree(&tree).and_then(|()| index.write()).with_context(about)?;
     let mut options = CheckoutBuilder::new();
-    options.force();
+    options.force().target_dir(dir);
     aside.checkout_tree(tree.as_object(), Some(&mut options)).with_context(about)
 }
 
