@@ -6,7 +6,8 @@ owner=$(id -u)
 if [ "$owner" = 0 ]; then # so that files of root are told from those of the owner
     owner=1234
     chown -R 1234:1234 "$remote" "$checkout"
-    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+    export GIT_CONFIG_GLOBAL=$E2E_TMP/gitconfig
+    git config --global safe.directory '*'
 fi
 start
 

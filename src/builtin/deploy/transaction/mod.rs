@@ -179,18 +179,18 @@ async fn bring_up<H: Host>(context: &Context<H>, state: &mut DeployState, loaded
     let (plain, force) = (touched(false), touched(true));
     let well: Vec<String> = state.well_before.clone();
     context.enter(state, Step::Up)?;
-    if plain.is_empty() && force.is_empty() {
-        context.say("no service changes");
-    } else {
-        let names: Vec<&str> = plain.iter().chain(&force).map(String::as_str).collect();
-        context.say(format!("up: {}", names.join(", ")));
-    }
     let watch = Stopwatch::start("pre");
     let result = hooks::before(context, state, loaded).await;
     watch.done(state, &result);
     result?;
     state.touched = true;
     context.ledgers.journal().write(state)?;
+    if plain.is_empty() && force.is_empty() {
+        context.say("no service changes");
+    } else {
+        let names: Vec<&str> = plain.iter().chain(&force).map(String::as_str).collect();
+        context.say(format!("up: {}", names.join(", ")));
+    }
     if first && state.first == FirstSteps::Begun {
         bail!("the steps of the first deploy were cut off, and nobody knows how far they came");
     }
