@@ -28,7 +28,7 @@ pub struct Definition<'a> {
 
 /// All texts that define jobs, in order.
 pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobText> {
-    let renderer = Renderer::of_jobs(collected);
+    let renderer = Renderer::for_jobs(collected);
     let mut texts = Vec::new();
     for file in &collected.job_files {
         let origin = file.path.display().to_string();

@@ -79,16 +79,15 @@ impl Renderer {
         Self { required: list(REQUIRED), optional: list(OPTIONAL), values }
     }
 
-    /// For the texts of job files. Stacks of the first generation keep their lists inside the wrapper, so the
-    /// variable that holds further jobs counts always. It is read by itself, and becomes nothing
-    /// here: a mistake in it must spoil nothing else.
-    pub fn of_jobs(collected: &Collected) -> Self {
+    /// The same for templates of job files. Jobs that a variable defines are read by themselves, so
+    /// that a mistake in one spoils no other: here they become nothing, whatever the lists say. (The
+    /// first stacks keep the lists inside their wrapper, where nobody sees them.)
+    pub fn for_jobs(collected: &Collected) -> Self {
         let mut renderer = Self::of(collected);
-        let setting = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS");
-        for name in setting.iter().flat_map(|s| [Some(s.name), s.old]).flatten() {
-            renderer.required.remove(name);
-            renderer.optional.insert(name.to_owned());
+        let extra = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS");
+        for name in extra.iter().flat_map(|s| [Some(s.name), s.old]).flatten() {
             renderer.values.remove(name);
+            renderer.required.insert(name.to_owned());
         }
         renderer
     }
@@ -158,14 +157,18 @@ fn entries(collected: &Collected, list: &str) -> impl Iterator<Item = Result<Str
     listed(&text).into_iter()
 }
 
-/// The names of a list, and what is no name in it.
+/// The names of a list as `envsubst` finds them, wherever they stand in it; and words without any.
 pub fn listed(text: &str) -> Vec<Result<String, String>> {
-    let name = |word: &str| {
-        let rest = word.strip_prefix('$')?;
-        let name = rest.strip_prefix('{').map_or(Some(rest), |inner| inner.strip_suffix('}'))?;
-        is_name(name).then(|| name.to_owned())
-    };
-    text.split_ascii_whitespace().map(|word| name(word).ok_or_else(|| word.to_owned())).collect()
+    let mut found = Vec::new();
+    for word in text.split_ascii_whitespace() {
+        let starts = word.match_indices('$').filter_map(|(at, _)| reference(&word.as_bytes()[at..]));
+        let names: Vec<_> = starts.map(|(name, _)| Ok(name.to_owned())).collect();
+        if names.is_empty() {
+            found.push(Err(word.to_owned()));
+        }
+        found.extend(names);
+    }
+    found
 }
 
 /// Replaces `$NAME` and `${NAME}` of these names, byte for byte as `envsubst` does; a name without
@@ -261,8 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn jobs_that_a_variable_defines_are_not_rendered_into_files() {
+        let all = collected(&[("VARS", "$A"), ("A", "a"), ("AUTODEPLOY_EXTRA_SCHEDULER_JOBS", "- name: x")]);
+        let text = b"- $A $B\n${AUTODEPLOY_EXTRA_SCHEDULER_JOBS}\n$BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS\n";
+        assert_eq!(Renderer::for_jobs(&all).render(text), b"- a $B\n\n\n");
+        assert_eq!(Renderer::of(&all).render(text), [b"- a", &text[4..]].concat());
+    }
+
+    #[test]
     fn what_is_listed_badly_or_not_set_is_said() {
-        let mut all = collected(&[("VARS", "$A $B PLAIN $1 $A"), ("OPTIONAL_VARS", "$C ${D"), ("A", "a"), ("B", "")]);
+        let mut all = collected(&[("VARS", "$A $B$ PLAIN $1 $A"), ("OPTIONAL_VARS", "$C ${D"), ("A", "a"), ("B", "")]);
         all.listed.insert("B".to_owned(), "/conf/default.env".to_owned());
         let said = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
@@ -307,8 +318,8 @@ mod tests {
             value in prop::collection::vec(1..=255_u8, 0..12),
         ) {
             let text = [text.as_bytes(), &junk, b"$A${A}$"].concat();
-            for list in ["$A", "$A $B_1", "${B_1}"] {
-                let names: BTreeSet<String> = listed(list).into_iter().map(Result::unwrap).collect();
+            for list in ["$A", "$A $B_1", "${B_1}", "$A$", "x$B_1,${A}"] {
+                let names: BTreeSet<String> = listed(list).into_iter().flatten().collect();
                 let look = |name: &str| (name == "A").then_some(value.as_slice());
                 prop_assert_eq!(substitute(&text, &names, &look), envsubst(&text, list, &value));
             }
