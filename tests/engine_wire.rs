@@ -252,3 +252,22 @@ async fn images_are_pulled_as_the_policy_says() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_daily_pull_is_content_with_one_a_day() {
+    let image = Answer::Status(200, r#"{"Id":"sha256:aa"}"#.to_owned());
+    let pulled = Answer::Stream(br#"{"status":"up to date"}"#.to_vec());
+    let answers = vec![("GET /images/here:1/json", image), ("POST /images/create", pulled)];
+    Server::with(answers, async |docker, asked| {
+        let pulls = || asked.borrow().iter().filter(|request| request.starts_with("POST")).count();
+        for (hours, expected) in [(0, 1), (0, 1), (23, 1), (2, 2), (1, 2)] {
+            // Only for a moment: a clock that stands still would run ahead while the socket is waited for.
+            tokio::time::pause();
+            tokio::time::advance(std::time::Duration::from_secs(hours * 3600)).await;
+            tokio::time::resume();
+            assert_eq!(docker.clone().ensure_image("here:1", PullPolicy::Daily).await.unwrap().warning, None);
+            assert_eq!(pulls(), expected, "after {hours} h more");
+        }
+    })
+    .await;
+}

@@ -820,6 +820,24 @@ async fn a_fault_in_one_run_does_not_end_the_scheduler() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_not_there_keeps_a_run_from_starting() {
+    House::new()
+        .run(async |house| {
+            let mut job = job("hello");
+            let tender::job::Action::Run(spec) = &mut job.action else { panic!("{:?}", job.action) };
+            spec.mounts = vec![tender::job::Mount::bind("/srv/token", "/run/secrets/token", true)];
+            let jobs = [job];
+            let why = "invalid mount config for type \"bind\": bind source path does not exist: /srv/token";
+            house.fake.fail_next("create", EngineError::Other(why.to_owned()));
+            let mut runner = house.runner();
+            house.plan(&mut runner, &jobs, "hello", 60).await;
+            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), format!("could not start({why})"));
+            assert_eq!(house.fake.calls_of("create").len(), 1, "it is not made without it");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_mount_that_may_be_missing_keeps_no_container_from_being_made() {
     House::new()
         .run(async |house| {

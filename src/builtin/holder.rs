@@ -126,8 +126,31 @@ async fn targets(host: &impl Host, stack: &str, target: &ExecTarget) -> Result<V
             running.truncate(1);
             Ok(running)
         }
-        ExecTarget::Project { project, service } => running(host, project, service).await,
+        ExecTarget::Project { project, service } => match running(host, project, service).await {
+            Ok(found) => Ok(found),
+            Err(none) => {
+                let named = named(host, project, service).await?;
+                if named.is_empty() { Err(none) } else { Ok(named) }
+            }
+        },
     }
+}
+
+/// The running containers that are called as the first compose called those of a service, whoever
+/// made them: `<project>_<service>_<number>`, with any one letter before the number.
+async fn named(host: &impl Host, project: &str, service: &str) -> Result<Vec<Seen>> {
+    let front = format!("{project}_{service}");
+    let number = |name: &str| {
+        let mut rest = name.strip_prefix(&front)?.chars();
+        rest.next()?;
+        rest.as_str().parse::<u32>().ok()
+    };
+    let mut found = Vec::new();
+    for id in host.list(&[]).await? {
+        found.extend(host.look(&id).await?.filter(|seen| seen.life == Life::Running && number(&seen.name).is_some()));
+    }
+    found.sort_by_key(|seen| number(&seen.name));
+    Ok(found)
 }
 
 /// The running containers of a service: healthy ones first, then by number. At least one.
@@ -212,6 +235,20 @@ mod tests {
         let target = ExecTarget::Project { project: "old".to_owned(), service: "web".to_owned() };
         assert_eq!(ran(&fake, target).await.0.unwrap(), 3);
         assert_eq!(fake.calls_of("exec"), ["web-1 work", "web-2 work"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_project_without_labels_is_found_by_names() {
+        let fake = Fake::new();
+        for name in ["old_web_10", "old_web_2", "old_web_x", "old_website_1", "old_web_3", "xold_web_1"] {
+            fake.service("none", "none", name);
+        }
+        fake.edit("old_web_3", |seen| seen.life = Life::Exited);
+        let target = |service: &str| ExecTarget::Project { project: "old".to_owned(), service: service.to_owned() };
+        assert_eq!(ran(&fake, target("web")).await.0.unwrap(), 0);
+        assert_eq!(fake.calls_of("exec"), ["old_web_2 work", "old_web_10 work"]);
+        let error = ran(&fake, target("db")).await.0.unwrap_err().to_string();
+        assert!(error.contains("has no running container"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

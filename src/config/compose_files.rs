@@ -9,7 +9,7 @@ use super::{expand, yaml};
 
 /// Where the legacy scheduler read its jobs.
 const LEGACY_FILE: &str = "/opt/crontab/config.yml";
-const LEGACY_FOLDER: &str = "/scheduler-job-configs/";
+const LEGACY_FOLDER: &str = "/scheduler-job-configs";
 
 /// What one conf dir brings.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub fn order(dirs: &[(PathBuf, Brings)]) -> Vec<(usize, PathBuf)> {
     files
 }
 
-/// The host paths that a compose file mounts where the legacy scheduler reads jobs.
+/// The host paths, files or whole folders, that a compose file mounts where the legacy scheduler
+/// reads jobs.
 ///
 /// # Errors
 /// When it is no YAML.
@@ -56,7 +57,7 @@ pub fn legacy_job_files(
         for volume in services.iter().filter_map(|(_, s)| s.get("volumes")).flat_map(Node::items) {
             let Some((source, target)) = mount(volume) else { continue };
             let (source, target) = (expand::plain(&source, lookup).0, expand::plain(&target, lookup).0);
-            let legacy = target == LEGACY_FILE || target.starts_with(LEGACY_FOLDER);
+            let legacy = target == LEGACY_FILE || Path::new(&target).starts_with(LEGACY_FOLDER);
             // A volume's name is no path.
             if legacy && source.starts_with(['/', '.']) {
                 found.push(absolute(compose_dir, source));
@@ -114,8 +115,8 @@ mod tests {
 
     #[test]
     fn job_files_by_their_mount() {
-        let text = "services:\n  scheduler:\n    volumes:\n      - ./c/config.yml:/opt/crontab/config.yml:ro\n      - ${DIR:-/x}/j.yml:/scheduler-job-configs/j.yml\n      - data:/scheduler-job-configs/\n      - {type: bind, source: /y, target: /scheduler-job-configs/y.yml}\n      - /z:/z\n";
+        let text = "services:\n  scheduler:\n    volumes:\n      - ./c/config.yml:/opt/crontab/config.yml:ro\n      - ${DIR:-/x}/j.yml:/scheduler-job-configs/j.yml\n      - data:/scheduler-job-configs/\n      - /w:/scheduler-job-configs\n      - /o:/scheduler-job-configs-old/x\n      - /v:/scheduler-job-configs/v.yml:ro}\n      - {type: bind, source: /y, target: /scheduler-job-configs/y.yml}\n      - /z:/z\n";
         let files = legacy_job_files(text, Path::new("/s"), &|_| None).unwrap();
-        assert_eq!(files, ["/s/c/config.yml", "/x/j.yml", "/y"].map(PathBuf::from));
+        assert_eq!(files, ["/s/c/config.yml", "/x/j.yml", "/w", "/v", "/y"].map(PathBuf::from));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::compose_files::split_mount;
 use super::conf_dir::absolute;
 use super::values;
-use crate::job::{Mount, MountSource, Port, Ulimit};
+use crate::job::{Mount, MountSource, Port, Rate, Ulimit};
 
 /// `-v source:target:options`. `None` for one that is empty, as an unset variable leaves behind.
 ///
@@ -108,10 +108,16 @@ pub fn tmpfs(text: &str) -> Result<Mount, String> {
 pub fn port(text: &str) -> Result<Port, String> {
     const EXPECTED: &str = "expected a port such as 80, 8080:80, 127.0.0.1:8080:80 or 53:53/udp";
     let (text, protocol) = text.trim().rsplit_once('/').unwrap_or((text.trim(), "tcp"));
-    let range = |text: &str| {
-        let number = |n: &str| n.parse::<u16>().is_ok_and(|n| n > 0);
-        let (low, high) = text.split_once('-').unwrap_or((text, text));
-        number(low) && number(high)
+    // The numbers anew, because `0080` is not what the engine calls port 80.
+    let range = |text: &str| -> Option<String> {
+        let number = |n: &str| n.parse::<u16>().ok().filter(|n| *n > 0);
+        match text.split_once('-') {
+            Some((low, high)) => {
+                let (low, high) = (number(low)?, number(high)?);
+                (low <= high).then(|| format!("{low}-{high}"))
+            }
+            None => Some(number(text)?.to_string()),
+        }
     };
     let (outside, inside) = match text.rsplit_once(':') {
         Some((outside, inside)) => (Some(outside), inside),
@@ -124,13 +130,15 @@ pub fn port(text: &str) -> Result<Port, String> {
             None => (None, Some(outside)),
         },
     };
-    let host_port = host_port.filter(|p| !p.is_empty());
-    if !range(inside) || !host_port.is_none_or(range) || !["tcp", "udp", "sctp"].contains(&protocol) {
-        return Err(EXPECTED.to_owned());
-    }
+    let host_port = match host_port.filter(|p| !p.is_empty()).map(range) {
+        Some(None) => return Err(EXPECTED.to_owned()),
+        Some(port) => port,
+        None => None,
+    };
+    let inside = range(inside).filter(|_| ["tcp", "udp", "sctp"].contains(&protocol)).ok_or(EXPECTED)?;
     Ok(Port {
         host_ip: host_ip.filter(|ip| !ip.is_empty()).map(str::to_owned),
-        host_port: host_port.map(str::to_owned),
+        host_port,
         container: format!("{inside}/{protocol}"),
     })
 }
@@ -157,6 +165,19 @@ pub fn ulimit(text: &str) -> Result<Ulimit, String> {
         Some(Ulimit { name: name.to_owned(), soft: soft.parse().ok()?, hard: hard.parse().ok()? })
     };
     parse().ok_or_else(|| "expected name=soft or name=soft:hard".to_owned())
+}
+
+/// `--device-read-bps path:rate` and its like; `sized` allows units.
+///
+/// # Errors
+/// Says what was expected.
+pub fn rate(text: &str, sized: bool) -> Result<Rate, String> {
+    let parse = || {
+        let (path, rate) = text.rsplit_once(':').filter(|(path, _)| path.starts_with("/dev/"))?;
+        let rate = if sized { values::bytes(rate).ok()? } else { rate.parse().ok()? };
+        Some(Rate { path: path.into(), rate: i64::try_from(rate).ok()? })
+    };
+    parse().ok_or_else(|| format!("expected /dev/path:{}", if sized { "rate such as 10mb" } else { "number" }))
 }
 
 /// `--device host[:container[:permissions]]`, in full.
@@ -218,6 +239,7 @@ mod tests {
         for (text, ip, host, inside) in [
             ("80", None, None, "80/tcp"),
             ("8080:80", None, Some("8080"), "80/tcp"),
+            ("0080:0081", None, Some("80"), "81/tcp"),
             ("127.0.0.1:8080:80/udp", Some("127.0.0.1"), Some("8080"), "80/udp"),
             ("127.0.0.1::80", Some("127.0.0.1"), None, "80/tcp"),
             ("[::1]:1-2:1-2", Some("::1"), Some("1-2"), "1-2/tcp"),

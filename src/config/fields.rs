@@ -76,6 +76,11 @@ impl<'a> Fields<'a> {
         (node.value != Value::Null).then_some(*node)
     }
 
+    /// Where a key stands.
+    pub fn place_of(&self, key: &str) -> Place {
+        self.entries.iter().find(|(k, _)| *k == key).map_or(self.place, |(_, node)| node.place)
+    }
+
     /// Where the job itself stands.
     pub fn place(&self) -> Place {
         self.place
@@ -224,6 +229,8 @@ impl<'a> Fields<'a> {
                 if let Some(why) = support::refusal(key, node) {
                     self.error(key, node.place, why);
                 }
+            } else if !known.contains(&key) && known.contains(&"run") && keys::names(keys::JOB).contains(&key) {
+                self.error(key, node.place, "goes to the job, not to one of its further actions");
             } else if !known.contains(&key) {
                 let near = nearest(key, known.iter().copied()).map(|n| format!("; did you mean {n}?"));
                 self.error(key, node.place, format!("there is no such key{}", near.unwrap_or_default()));

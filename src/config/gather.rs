@@ -146,7 +146,7 @@ fn find_legacy(collected: &mut Collected, compose_file: &Path) {
     let lookup = |name: &str| collected.values.get(name).map(|g| g.value.lossy());
     match compose_files::legacy_job_files(&text, &collected.compose_dir, &lookup) {
         Ok(files) => {
-            for path in files {
+            for path in files.into_iter().flat_map(job_files) {
                 let mut template = path.clone().into_os_string();
                 template.push(".template");
                 let template = PathBuf::from(template);
@@ -174,6 +174,17 @@ fn find_legacy(collected: &mut Collected, compose_file: &Path) {
             format!("is no YAML: {}", error.message),
         )),
     }
+}
+
+/// The job files that a mounted path stands for: itself, or those of a folder in their order.
+fn job_files(path: PathBuf) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path];
+    }
+    let inside = fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = inside.filter(|p| p.extension().is_some_and(|e| e == "yml") && p.is_file()).collect();
+    files.sort();
+    files
 }
 
 /// Notes that a file was read; keeps its text where that is wanted.

@@ -55,6 +55,7 @@ pub fn build(
     };
     let zone = zone(&mut fields, context.settings.timezone);
     let watch = job_alerts::watch(&mut fields, context);
+    fields.take("schedule");
     let schedule = name.as_ref().and_then(|name| schedule(&mut fields, zone, name));
     let policy = job_policy::read(&mut fields, context, written.as_ref(), schedule.as_ref().map(|s| &s.0));
     let comment = fields.raw("comment").map(|c| c.0);
@@ -128,7 +129,9 @@ fn name(fields: &mut Fields<'_>, definition: &Definition<'_>) -> Option<JobName>
                 .map(|k| definition.node.get(k).and_then(Node::text).unwrap_or_default().to_owned());
             let digest = Sha256::digest(said.join("\0").as_bytes());
             let name = format!("unnamed-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
-            fields.warning("name", place, format!("is missing; it is called {name} until it has one"));
+            let how =
+                format!("is missing; until it has one it is called {name}, with a number where several do the same");
+            fields.warning("name", place, how);
             name
         }
     };

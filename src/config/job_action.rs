@@ -31,7 +31,7 @@ pub fn pass_over(fields: &mut Fields<'_>) {
 pub fn read(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Written> {
     let explicit = fields.which(EXPLICIT);
     if let [_, second, ..] = explicit.as_slice() {
-        let place = fields.place();
+        let place = fields.place_of(second);
         fields.error(second, place, format!("a job has one action, not {}", explicit.join(" and ")));
         pass_over(fields);
         return None;
@@ -69,6 +69,12 @@ pub fn read(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Written> {
             );
             fields.error("service", place, message);
             pass_over(fields);
+            None
+        }
+        _ if !fields.legacy && !fields.has("command") => {
+            let place = fields.place();
+            let message = format!("nothing says what to do: a job has one of {}", EXPLICIT.join(", "));
+            fields.error("", place, message);
             None
         }
         _ => own_image(fields, context),
@@ -224,13 +230,14 @@ fn host(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
     let mut spec = ContainerSpec::default();
     environment(fields, context, &mut spec.env);
     let workdir = fields.parsed("workdir", folder).map(Into::into);
+    let privileged = fields.truth("privileged").unwrap_or(false);
     if !context.settings.host_jobs {
         let way_out = "needs SCHEDULER_HOST_JOBS=true: such a job may do everything on the host";
         fields.error("host", node.place, way_out);
     }
     let user = user.unwrap_or_else(|| "root".to_owned());
     (!wrong_user).then_some(())?;
-    Some(Action::Host(Box::new(HostCommand { command: command?, user, env: spec.env, workdir })))
+    Some(Action::Host(Box::new(HostCommand { command: command?, user, env: spec.env, workdir, privileged })))
 }
 
 /// `user[:group]` as the host knows them.

@@ -1,8 +1,10 @@
 //! Commands: a text or a list of words.
 
+use super::expand;
 use super::fields::Fields;
 use super::words::{CommandLine, command_line, quote};
 use super::yaml::{Node, Value};
+use crate::secret::is_secret_name;
 
 /// The words of the command. Without one a new container runs what its image says.
 pub fn command(fields: &mut Fields<'_>, needed: bool) -> Option<Vec<String>> {
@@ -20,6 +22,9 @@ pub fn command(fields: &mut Fields<'_>, needed: bool) -> Option<Vec<String>> {
 pub fn words(fields: &mut Fields<'_>, key: &'static str, node: &Node) -> Option<Vec<String>> {
     match &node.value {
         Value::Text(text) => {
+            if fields.legacy {
+                warn_of_secrets(fields, key, node, text);
+            }
             let text = if fields.legacy { fields.shell_expanded(key, node.place, text) } else { text.clone() };
             match command_line(&text) {
                 Ok(CommandLine::Words(words)) => Some(words),
@@ -47,6 +52,21 @@ pub fn words(fields: &mut Fields<'_>, key: &'static str, node: &Node) -> Option<
         _ => {
             fields.error(key, node.place, format!("expected a text or a list of words, found {}", node.kind()));
             None
+        }
+    }
+}
+
+/// Warns of secrets that would be expanded into the command line.
+fn warn_of_secrets(fields: &mut Fields<'_>, key: &'static str, node: &Node, text: &str) {
+    let lookup = fields.lookup();
+    // Those that a shell would not expand are left alone here as well.
+    for name in expand::shell_text(text, &|_| None).1.iter().filter(|name| is_secret_name(name)) {
+        if lookup(name).is_some_and(|value| !value.is_empty()) {
+            let message = format!(
+                "the value of ${name} would stand in the command line, where everybody on the host sees it; hand it \
+                 over with `environment: [{name}]` and let a shell in the container use it: sh -c '… ${name}'"
+            );
+            fields.warning(key, node.place, message);
         }
     }
 }

@@ -121,7 +121,8 @@ fn secrets(fields: &mut Fields<'_>, context: &Context<'_>, spec: &mut ContainerS
         let own = || path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.or_else(own).unwrap_or_default();
         if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
-            fields.bad("secrets", node.place, text, "expected the path of a file, under a plain name", None);
+            let message = format!("{text:?}: expected the path of a file, under a plain name");
+            fields.error("secrets", node.place, message);
             continue;
         }
         let target = std::path::Path::new(SECRETS).join(&name);

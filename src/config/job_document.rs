@@ -67,10 +67,11 @@ pub fn action_document(action: &Action) -> Value {
         }}),
         Action::Builtin(builtin) => json!({ "action": action.kind(), "builtin": builtin.name() }),
         Action::Host(host) => json!({ "action": action.kind(), "host": {
-            "command": masked_words(&[host.command.clone()])[0],
+            "command": masked_words(std::slice::from_ref(&host.command))[0],
             "user": host.user,
             "env": host.env.masked(),
             "workdir": host.workdir,
+            "privileged": host.privileged,
         }}),
     }
 }

@@ -1,18 +1,37 @@
 //! What the container of a built-in gets beyond its own needs.
 
+use std::path::PathBuf;
+
 use super::Problem;
 use super::docker_args::{self, For};
 use super::resolve::Context;
-use crate::job::{Builtin, ContainerSpec};
+use crate::job::{Builtin, ContainerSpec, Mount};
 
 /// Flags of `docker run` that a legacy stack added to the container of its autodeploy job.
 const VARIABLE: &str = "AUTODEPLOY_PLATFORM_EXTRA_DOCKER_ARGS";
 
-/// The container of a built-in as the variable of its legacy job wants it.
+/// What the container of a built-in gets beyond its own needs: what the variable of its legacy job
+/// says, and the folder that hooks of a `JupyterHub` component fill.
 pub fn of(builtin: Builtin, context: &Context<'_>, problems: &mut Vec<Problem>) -> Option<Box<ContainerSpec>> {
     if builtin != Builtin::Autodeploy {
         return None;
     }
+    let mut extra = arguments(context, problems).unwrap_or_default();
+    if let Some(path) = user_data(context) {
+        let data = Mount::same_path(&path, false);
+        extra.add_extra(&ContainerSpec { mounts: vec![data], optional: vec![path], ..ContainerSpec::default() });
+    }
+    (extra != ContainerSpec::default()).then(|| Box::new(extra))
+}
+
+/// The data of `JupyterHub` users, where that component is active, wherever it stands in the list.
+fn user_data(context: &Context<'_>) -> Option<PathBuf> {
+    let active = context.collected.conf_dirs.iter().any(|dir| dir.active && dir.path.ends_with("jupyterhub"));
+    let path = context.variable("JUPYTERHUB_USER_DATA_DIR").filter(|_| active)?;
+    path.starts_with('/').then(|| path.into())
+}
+
+fn arguments(context: &Context<'_>, problems: &mut Vec<Problem>) -> Option<ContainerSpec> {
     let names = [VARIABLE.to_owned(), format!("BIRDHOUSE_{VARIABLE}")];
     let found = names.into_iter().find_map(|name| context.variable(&name).map(|text| (name, text)));
     let (name, text) = found.filter(|(_, text)| !text.trim().is_empty())?;
@@ -36,5 +55,7 @@ pub fn of(builtin: Builtin, context: &Context<'_>, problems: &mut Vec<Problem>) 
         );
     }
     problems.extend(parsed.warnings.iter().map(|warning| at(Problem::warning(source, warning))));
-    Some(Box::new(parsed.spec))
+    let mut extra = ContainerSpec::default();
+    extra.add_extra(&parsed.spec);
+    Some(extra)
 }

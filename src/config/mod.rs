@@ -15,6 +15,7 @@ mod conf_dir;
 mod delayed;
 mod dir_files;
 mod docker_args;
+mod docker_flags;
 mod docker_values;
 mod document;
 mod env_file;

@@ -57,7 +57,7 @@ fn split(text: &str, shell: bool) -> Result<Split, String> {
     // Whether everything up to the first `=` of the word stood without quotes.
     let mut bare = true;
     let mut assignment = false;
-    let mut chars = text.trim().chars().peekable();
+    let mut chars = text.trim_matches(|c: char| c.is_ascii_whitespace()).chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\'' => {
@@ -109,7 +109,8 @@ fn split(text: &str, shell: bool) -> Result<Split, String> {
             }
             '#' if shell && word.is_none() => while chars.next_if(|c| *c != '\n').is_some() {},
             c => {
-                operator |= "<>|&;()`".contains(c);
+                // A home is known to a shell alone.
+                operator |= "<>|&;()`".contains(c) || c == '~' && word.is_none();
                 let word = word.get_or_insert_default();
                 if c == '=' && bare && is_name(word) {
                     assignment = true;
@@ -170,25 +171,56 @@ mod tests {
         assert_eq!(words("--a b\n    --c 'd;e' # f").unwrap(), ["--a", "b", "--c", "d;e", "#", "f"]);
     }
 
+    /// The words that a shell makes of a text, with names of files left alone.
+    fn shell(shell: &str, text: &str) -> Option<Vec<String>> {
+        let script = format!("set -f\nprintf '%s\\0' x {text}");
+        let out = Command::new(shell).args(["-c", &script]).output().unwrap();
+        let words = out.stdout.split(|byte| *byte == 0).map(|word| String::from_utf8(word.to_vec()).unwrap());
+        let mut words: Vec<String> = words.collect();
+        words.pop();
+        out.status.success().then_some(words)
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        /// Where we say that no shell is needed, every shell makes the same words of it.
         #[test]
-        fn agrees_with_a_real_shell(text in r#"[a-c '"\\=#-]{0,12}"#) {
+        fn agrees_with_real_shells(text in r#"[a-c '"\\\\=#~*?!{},:.^%@+ \t-]{0,14}"#) {
             let Ok(CommandLine::Words(ours)) = command_line(&format!("x {text}")) else { return Ok(()) };
-            let script = format!("set -f; printf '%s\\0' x {text}");
-            let out = Command::new("sh").args(["-c", &script]).output().unwrap();
-            let theirs: Vec<String> = String::from_utf8(out.stdout).unwrap()
-                .split_terminator('\0').map(str::to_owned).collect();
-            // A backslash at the very end is left to each shell.
-            if !text.trim_end().ends_with('\\') {
-                prop_assert_eq!(ours, theirs);
+            for program in ["dash", "bash"] {
+                // A backslash at the very end is left to each shell.
+                if !text.trim_end().ends_with('\\') {
+                    prop_assert_eq!(Some(ours.clone()), shell(program, &text), "{} {}", program, text);
+                }
             }
+        }
+
+        /// What a shell would act on is always given to one, whatever stands around it.
+        #[test]
+        fn operators_are_recognised(
+            before in "[a-z]{1,3}( [a-z]{1,3}| '[^'\0]{0,4}'| \"[a-z ]{0,4}\"){0,3}",
+            operator in prop::sample::select(vec![" > f", "<f", " | b", "&& c", "; d", " & e", " $(f)", " `g`", " \"`h`\"", " \"$(i)\"", " (j)", "\nk"]),
+            after in "( [a-z]{1,3}){0,2}",
+        ) {
+            let text = format!("{before}{operator}{after}");
+            prop_assert_eq!(command_line(&text), Ok(CommandLine::Shell), "{}", text);
         }
 
         #[test]
         fn quoted_words_come_back(word in any::<String>()) {
             let word = word.replace('\0', "");
-            prop_assert_eq!(words(&quote(&word)).unwrap(), [word]);
+            prop_assert_eq!(words(&quote(&word)).unwrap(), [word.clone()]);
+            let line = format!("x {}", quote(&word));
+            prop_assert_eq!(command_line(&line).unwrap(), CommandLine::Words(vec!["x".to_owned(), word.clone()]));
+            for program in ["dash", "bash"] {
+                prop_assert_eq!(shell(program, &quote(&word)), Some(vec!["x".to_owned(), word.clone()]), "{}", program);
+            }
+        }
+
+        #[test]
+        fn any_text_is_split_or_refused(text in any::<String>()) {
+            let _ = command_line(&text);
+            let _ = words(&text);
         }
     }
 }

@@ -91,6 +91,9 @@ pub struct HostCommand {
     /// Folder of the host instead of the user's home.
     #[serde(default)]
     pub workdir: Option<std::path::PathBuf>,
+    /// With all capabilities of the host's root.
+    #[serde(default)]
+    pub privileged: bool,
 }
 
 /// Which running container an exec goes to.

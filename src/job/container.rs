@@ -116,6 +116,17 @@ pub struct ContainerSpec {
     pub mac_address: Option<String>,
     /// IPv4 address in its first network.
     pub ip: Option<String>,
+    /// IPv6 address in its first network.
+    pub ip6: Option<String>,
+    /// Link-local addresses in its first network.
+    pub link_local_ips: Vec<String>,
+    /// Limits that are seldom asked for.
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// Driver of anonymous and new volumes.
+    pub volume_driver: Option<String>,
+    /// Options of the storage driver.
+    pub storage_opts: BTreeMap<String, String>,
     /// GPU request as written, such as `all`.
     pub gpus: Option<String>,
     /// Health check disabled.
@@ -140,6 +151,7 @@ impl ContainerSpec {
                 self.mounts.push(mount.clone());
             }
         }
+        self.optional.extend_from_slice(&extra.optional);
         if !extra.networks.is_empty() {
             self.networks.clone_from(&extra.networks);
         }
@@ -158,6 +170,7 @@ impl ContainerSpec {
     pub fn forget_extra(&mut self) {
         self.env.0.clear();
         self.mounts.clear();
+        self.optional.clear();
         self.networks.clear();
         self.labels.clear();
         let Self { network_aliases, extra_hosts, dns, dns_search, dns_option, group_add, .. } = self;
@@ -238,6 +251,56 @@ pub struct Ulimit {
     pub soft: i64,
     /// Hard limit.
     pub hard: i64,
+}
+
+/// Limits of a container that are seldom asked for, as `docker run` has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Relative weight of block I/O, 10 to 1000.
+    pub blkio_weight: Option<u16>,
+    /// The same by device.
+    pub blkio_weight_device: Vec<Rate>,
+    /// Bytes read a second, by device.
+    pub device_read_bps: Vec<Rate>,
+    /// Bytes written a second, by device.
+    pub device_write_bps: Vec<Rate>,
+    /// Reads a second, by device.
+    pub device_read_iops: Vec<Rate>,
+    /// Writes a second, by device.
+    pub device_write_iops: Vec<Rate>,
+    /// Period of the processor quota in microseconds.
+    pub cpu_period: Option<i64>,
+    /// Processor time a period in microseconds.
+    pub cpu_quota: Option<i64>,
+    /// Period of real-time processes in microseconds.
+    pub cpu_rt_period: Option<i64>,
+    /// Time of real-time processes a period in microseconds.
+    pub cpu_rt_runtime: Option<i64>,
+    /// Memory nodes that may be used, such as `0-1`.
+    pub cpuset_mems: Option<String>,
+    /// Memory in bytes that it is held to when memory is short.
+    pub memory_reservation: Option<i64>,
+    /// 0 to 100.
+    pub memory_swappiness: Option<i64>,
+    /// The kernel never kills it for its memory.
+    pub oom_kill_disable: bool,
+}
+
+impl Limits {
+    /// Whether none is set.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A number for one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The device, such as `/dev/sda`.
+    pub path: PathBuf,
+    /// How much.
+    pub rate: i64,
 }
 
 /// When an image is pulled before a run.

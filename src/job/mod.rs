@@ -13,7 +13,7 @@ mod watch;
 pub use action::{Action, ExecSpec, ExecTarget, HostCommand, ServiceRun};
 pub use alert::{Notify, NotifyOn, Ping};
 pub use builtin::{Builtin, Needs};
-pub use container::{ContainerSpec, Mount, MountSource, Port, PullPolicy, Ulimit};
+pub use container::{ContainerSpec, Limits, Mount, MountSource, Port, PullPolicy, Rate, Ulimit};
 pub use follow_ups::{Ended, FollowUps};
 pub use http::Http;
 pub use name::{InvalidName, JobName};

@@ -6,26 +6,29 @@ use crate::job::{ContainerSpec, HostCommand, Mount, PullPolicy};
 /// Where the host's file system lies inside the container of a `host` job.
 const HOST: &str = "/host";
 
-/// As cron runs a command: by the host's shell, in the namespaces of the host, as a user of the host,
-/// with all that this user may do there.
+/// As cron runs a command: by the host's shell, in the namespaces of the host, as a user of the host.
+/// Capabilities beyond those of a usual container it has with `privileged: true` alone.
 pub(super) fn container(host: &HostCommand, installation: &Installation) -> ContainerSpec {
     let user = host.user.split(':').next().unwrap_or_default();
     let namespace = || Some("host".to_owned());
-    let root = Mount { options: vec!["rslave".to_owned()], ..Mount::bind("/", HOST, false) };
     let mut spec = ContainerSpec {
         image: installation.image.clone(),
-        entrypoint: Some(vec!["chroot".to_owned()]),
+        // In full, because the search path is that of cron.
+        entrypoint: Some(vec!["/usr/sbin/chroot".to_owned()]),
         command: ["--userspec", &host.user, HOST, "/bin/sh", "-c", &host_script(host, user), "sh", &host.command]
             .into_iter()
             .map(str::to_owned)
             .chain(host.workdir.iter().map(|dir| dir.display().to_string()))
             .collect(),
-        mounts: vec![root],
+        // Without propagation: an engine refuses any other kind where the host's root is private.
+        mounts: vec![Mount::bind("/", HOST, false)],
         pid: namespace(),
         ipc: namespace(),
         uts: namespace(),
         networks: vec!["host".to_owned()],
-        privileged: true,
+        // What confines a container would confine the host's own programs.
+        security_opt: ["apparmor=unconfined", "seccomp=unconfined"].map(str::to_owned).to_vec(),
+        privileged: host.privileged,
         pull: PullPolicy::Never,
         ..ContainerSpec::default()
     };
@@ -50,7 +53,7 @@ mod tests {
 
     fn host(user: &str) -> HostCommand {
         let (command, user) = ("echo hi > /tmp/x".to_owned(), user.to_owned());
-        HostCommand { command, user, env: crate::secret::Environment::default(), workdir: None }
+        HostCommand { command, user, env: crate::secret::Environment::default(), workdir: None, privileged: false }
     }
 
     fn made(host: &HostCommand) -> ContainerSpec {
@@ -61,15 +64,13 @@ mod tests {
     #[test]
     fn as_cron_would_run_it() {
         let spec = made(&host("alice:staff"));
-        assert_eq!(spec.entrypoint, Some(vec!["chroot".to_owned()]));
+        assert_eq!(spec.entrypoint, Some(vec!["/usr/sbin/chroot".to_owned()]));
         assert_eq!(spec.command[..5], ["--userspec", "alice:staff", "/host", "/bin/sh", "-c"]);
         assert_eq!(spec.command[6..], ["sh", "echo hi > /tmp/x"]);
         let env: Vec<String> = spec.env.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(env, ["LOGNAME=alice", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "USER=alice"]);
-        assert_eq!(
-            (spec.pid.as_deref(), spec.mounts[0].options.as_slice()),
-            (Some("host"), &["rslave".to_owned()][..])
-        );
+        assert_eq!(spec.pid.as_deref(), Some("host"));
+        assert!(spec.mounts[0].options.is_empty());
     }
 
     /// The script as every `/bin/sh` reads it: here with the root's home, which is the same everywhere.

@@ -5,6 +5,9 @@
 
 mod every;
 mod house;
+mod job_files;
+mod jobs;
+mod legacy_jobs;
 mod names;
 mod settings;
 mod stacks;

@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(lines.feed(Channel::Err, b"x\ny"), ["x"]);
         assert_eq!(lines.feed(Channel::Out, b"b\nc\n"), ["ab", "c"]);
         lines.feed(Channel::Err, b"end");
-        assert_eq!(lines.rest(), ["end"]);
+        assert_eq!(lines.rest(), ["yend"]);
         assert!(lines.rest().is_empty());
     }
 }

@@ -9,7 +9,7 @@ use super::context::{Context, STOPPED};
 use super::lines::Lines;
 use crate::config::Loaded;
 use crate::engine::Host;
-use crate::job::{ContainerSpec, Mount, PullPolicy};
+use crate::job::{Builtin, ContainerSpec, Mount, PullPolicy};
 use crate::run::labels;
 use crate::secret::Environment;
 
@@ -43,7 +43,7 @@ pub async fn container<H: Host>(
         }
     }
     mounts.push(Mount::bind(&context.installation.socket, "/var/run/docker.sock", false));
-    Ok(ContainerSpec {
+    let mut spec = ContainerSpec {
         image,
         entrypoint: Some(vec!["/bin/sh".into()]),
         command,
@@ -57,7 +57,12 @@ pub async fn container<H: Host>(
         ]
         .into(),
         ..ContainerSpec::default()
-    })
+    };
+    // Hooks of the stack may need what its operator gave to the job that deployed it before.
+    if let Some(extra) = loaded.job(Builtin::Autodeploy.name()).and_then(|job| job.extra.as_deref()) {
+        spec.add_extra(extra);
+    }
+    Ok(spec)
 }
 
 /// Follows a container that was started until it ends; its output becomes a part of the story.

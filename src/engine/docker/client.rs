@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use bollard::API_DEFAULT_VERSION;
+use tokio::time::Instant;
 
 use super::error;
 use crate::engine::{EngineError, Result};

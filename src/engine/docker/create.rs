@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigCgroupnsModeEnum, HostConfigLogConfig, NetworkingConfig, PortBinding, ResourcesUlimits,
+    HostConfigCgroupnsModeEnum, HostConfigLogConfig, NetworkingConfig, PortBinding, ResourcesBlkioWeightDevice,
+    ResourcesUlimits, ThrottleDevice,
 };
 
 use super::mounts;
 use crate::engine::{EngineError, Result};
-use crate::job::ContainerSpec;
+use crate::job::{ContainerSpec, Limits, Rate};
 
 /// Label with the networks after the first, one a line, each followed by the aliases. The API takes
 /// one network at create, so these are joined before the start: a crash in between forgets none.
@@ -103,8 +104,11 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
         volumes_from: some_list(&spec.volumes_from),
         links: some_list(&spec.links),
         log_config: Some(log_config(spec)),
+        volume_driver: spec.volume_driver.clone(),
+        storage_opt: (!spec.storage_opts.is_empty()).then(|| spec.storage_opts.clone().into_iter().collect()),
         ..HostConfig::default()
     };
+    limits(&spec.limits, &mut host);
     mounts::apply(&spec.mounts, &mut host)?;
     Ok(host)
 }
@@ -122,10 +126,14 @@ fn log_config(spec: &ContainerSpec) -> HostConfigLogConfig {
 
 fn networking(spec: &ContainerSpec) -> Option<NetworkingConfig> {
     let name = spec.networks.first()?;
-    let ipam = |ip: String| EndpointIpamConfig { ipv4_address: Some(ip), ..EndpointIpamConfig::default() };
+    let ipam = EndpointIpamConfig {
+        ipv4_address: spec.ip.clone(),
+        ipv6_address: spec.ip6.clone(),
+        link_local_ips: some_list(&spec.link_local_ips),
+    };
     let settings = EndpointSettings {
         aliases: some_list(&spec.network_aliases),
-        ipam_config: spec.ip.clone().map(ipam),
+        ipam_config: (ipam != EndpointIpamConfig::default()).then_some(ipam),
         mac_address: spec.mac_address.clone(),
         ..EndpointSettings::default()
     };
@@ -177,6 +185,28 @@ fn gpus(text: &str) -> Result<DeviceRequest> {
         _ => return Err(wrong()),
     }
     Ok(request)
+}
+
+fn limits(limits: &Limits, host: &mut HostConfig) {
+    let path = |rate: &Rate| Some(rate.path.display().to_string());
+    let rates = |rates: &[Rate]| {
+        some_list(&rates.iter().map(|r| ThrottleDevice { path: path(r), rate: Some(r.rate) }).collect::<Vec<_>>())
+    };
+    let weight = |r: &Rate| ResourcesBlkioWeightDevice { path: path(r), weight: usize::try_from(r.rate).ok() };
+    host.blkio_weight = limits.blkio_weight;
+    host.blkio_weight_device = some_list(&limits.blkio_weight_device.iter().map(weight).collect::<Vec<_>>());
+    host.blkio_device_read_bps = rates(&limits.device_read_bps);
+    host.blkio_device_write_bps = rates(&limits.device_write_bps);
+    host.blkio_device_read_iops = rates(&limits.device_read_iops);
+    host.blkio_device_write_iops = rates(&limits.device_write_iops);
+    host.cpu_period = limits.cpu_period;
+    host.cpu_quota = limits.cpu_quota;
+    host.cpu_realtime_period = limits.cpu_rt_period;
+    host.cpu_realtime_runtime = limits.cpu_rt_runtime;
+    host.cpuset_mems.clone_from(&limits.cpuset_mems);
+    host.memory_reservation = limits.memory_reservation;
+    host.memory_swappiness = limits.memory_swappiness;
+    host.oom_kill_disable = limits.oom_kill_disable.then_some(true);
 }
 
 fn ulimits(spec: &ContainerSpec) -> Vec<ResourcesUlimits> {
@@ -271,6 +301,37 @@ mod tests {
         assert_eq!(host["MaskedPaths"], json!([]));
         assert_eq!(host["PidsLimit"], 7);
         assert_eq!(sent["Healthcheck"]["Test"], json!(["NONE"]));
+    }
+
+    #[test]
+    fn rare_limits_are_sent() {
+        let rate = |rate| vec![Rate { path: "/dev/sda".into(), rate }];
+        let spec = ContainerSpec {
+            networks: vec!["n".into()],
+            ip6: Some("fd00::2".into()),
+            volume_driver: Some("local".into()),
+            limits: Limits {
+                blkio_weight: Some(300),
+                blkio_weight_device: rate(7),
+                device_read_bps: rate(1 << 20),
+                device_write_iops: rate(5),
+                cpu_quota: Some(50_000),
+                memory_reservation: Some(1 << 20),
+                oom_kill_disable: true,
+                ..Limits::default()
+            },
+            ..ContainerSpec::default()
+        };
+        let sent = sent(&spec);
+        let host = &sent["HostConfig"];
+        assert_eq!(host["BlkioWeightDevice"], json!([{"Path": "/dev/sda", "Weight": 7}]));
+        assert_eq!(host["BlkioDeviceReadBps"], json!([{"Path": "/dev/sda", "Rate": 1 << 20}]));
+        assert_eq!(host["BlkioDeviceWriteIOps"], json!([{"Path": "/dev/sda", "Rate": 5}]));
+        let numbers = ["BlkioWeight", "CpuQuota", "MemoryReservation", "OomKillDisable", "VolumeDriver", "CpuPeriod"];
+        let found = numbers.map(|key| host[key].clone());
+        assert_eq!(json!(found), json!([300, 50_000, 1 << 20, true, "local", null]));
+        let ipam = &sent["NetworkingConfig"]["EndpointsConfig"]["n"]["IPAMConfig"];
+        assert_eq!(ipam["IPv6Address"], "fd00::2");
     }
 
     #[test]
