@@ -1,5 +1,6 @@
 //! Values that must never be shown, and the rule that tells them by their name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -45,13 +46,42 @@ pub fn is_secret_name(name: &str) -> bool {
     if ["_DIR", "_PATH", "_FILE"].iter().any(|end| name.ends_with(end)) {
         return false;
     }
-    name.ends_with("_KEY")
+    // Whoever knows these addresses can use them.
+    let address = ["SCHEDULER_HEARTBEAT_URL", "SCHEDULER_NOTIFY"].contains(&name.as_str());
+    address
+        || name.ends_with("_KEY")
         || ["PASSWORD", "PASSWD", "TOKEN", "SECRET", "CREDENTIAL", "DSN"].iter().any(|word| name.contains(word))
 }
 
-/// The value to show for a variable: itself, or [`MASK`] where its name tells of a secret.
-pub fn shown<'a>(name: &str, value: &'a str) -> &'a str {
-    if is_secret_name(name) && !value.is_empty() { MASK } else { value }
+/// A text with the credentials of all addresses in it masked.
+pub fn redact(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "/'\"`<>".contains(c)).unwrap_or(after.len());
+        rest = after;
+        if let Some(sign) = after[..end].rfind('@') {
+            let user = &after[..sign];
+            // the user of an ssh address is no secret, and names the account
+            let plain = before.ends_with("ssh://") && !user.contains(':');
+            shown.push_str(if plain { user } else { MASK });
+            rest = &after[sign..];
+        }
+    }
+    shown + rest
+}
+
+/// The value to show for a variable: [`MASK`] where its name tells of a secret, else itself without
+/// the credentials of addresses.
+pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    match value {
+        "" => Cow::Borrowed(value),
+        _ if is_secret_name(name) => Cow::Borrowed(MASK),
+        _ if value.contains("://") => Cow::Owned(redact(value)),
+        _ => Cow::Borrowed(value),
+    }
 }
 
 /// The environment of a container. `Debug` masks secrets; serialisation does not, because the
@@ -63,7 +93,7 @@ pub struct Environment(pub BTreeMap<String, String>);
 impl Environment {
     /// A copy in which secrets are replaced by [`MASK`].
     pub fn masked(&self) -> BTreeMap<String, String> {
-        self.0.iter().map(|(k, v)| (k.clone(), shown(k, v).to_owned())).collect()
+        self.0.iter().map(|(k, v)| (k.clone(), shown(k, v).into_owned())).collect()
     }
 }
 
@@ -89,7 +119,8 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let env = Environment([("DB_PASSWORD".to_owned(), "hunter2".to_owned())].into());
+        let pairs = [("DB_PASSWORD", "hunter2"), ("HTTP_PROXY", "http://me:hunter2@proxy:3128")];
+        let env = Environment(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
         assert!(!format!("{env:?} {:?}", Secret::new("hunter2")).contains("hunter2"));
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         assert!(!document.to_string().contains("hunter22"));
         assert_eq!(document["next"], "2026-03-29T03:00:00+02:00");
         assert_eq!(document["container"]["command"][2], "login ***");
-        assert_eq!(document["container"]["env"], json!({"DB_PASSWORD": "***", "URL": "http://u:***@h/"}));
+        assert_eq!(document["container"]["env"], json!({"DB_PASSWORD": "***", "URL": "http://***@h/"}));
         assert_eq!(document["after_success"][0]["exec"]["command"], json!(["reload", "***"]));
         assert_eq!(document["after_success"][1]["builtin"], "logrotate");
         assert_eq!(document["after_success"][1]["container"]["image"], "tender");

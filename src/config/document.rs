@@ -3,9 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::masking::Masking;
-use super::names::Setting;
+use super::setting::Setting;
 use super::{Loaded, Problem};
-use crate::secret::shown;
 
 /// `config --json`.
 pub fn config_document(loaded: &Loaded) -> Value {
@@ -18,7 +17,7 @@ pub fn config_document(loaded: &Loaded) -> Value {
         if sourced.source == "default" && set_as_old {
             continue;
         }
-        let mut entry = json!({ "value": masking.masked(shown(name, &sourced.value)), "source": sourced.source });
+        let mut entry = json!({ "value": masking.masked(&setting.shown(&sourced.value)), "source": sourced.source });
         if let Some(file) = &sourced.frozen {
             entry["frozen"] = json!(file);
         }

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::conf_dir::{self, Entry};
-use super::names::{self, Setting};
 use super::probe::{Collected, Gathered, ProbeRequest, Text};
+use super::setting::Setting;
 use super::shell::{End, Shell, Variables, word};
 use super::shell_error::explain;
-use super::{ConfDir, Problem, delayed, template};
+use super::{ConfDir, Problem, aliases, delayed, template};
 
 /// What came of reading them.
 pub struct Evaluated {
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
             .map(|(name, value)| {
                 let source = self.sources.get(&name).cloned().unwrap_or_else(|| "derived".to_owned());
                 let frozen = self.frozen.get(&name).cloned();
-                (name, Gathered { value: Text::from(value), source, frozen, written: None })
+                (name, Gathered { frozen, ..Gathered::new(Text::from(value), source) })
             })
             .collect();
         Evaluated {
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
         for setting in ["BIRDHOUSE_DEFAULT_CONF_DIRS", "BIRDHOUSE_EXTRA_CONF_DIRS", "BIRDHOUSE_AUTODEPLOY_EXTRA_REPOS"]
         {
             let Some(setting) = Setting::find(setting) else { continue };
-            for name in [Some(setting.name), setting.old].into_iter().flatten() {
+            for name in setting.names() {
                 let Some(text) = self.variables.get(name).map(|v| String::from_utf8_lossy(v).into_owned()) else {
                     continue;
                 };
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
                 .iter()
                 .map(|(name, value)| {
                     let source = self.sources.get(name).cloned().unwrap_or_default();
-                    (name.clone(), Gathered { value: Text::from(value.clone()), source, frozen: None, written: None })
+                    (name.clone(), Gathered::new(Text::from(value.clone()), source))
                 })
                 .collect(),
             ..Collected::default()
@@ -304,7 +304,7 @@ impl<'a> Reader<'a> {
         for list in ["BIRDHOUSE_DEFAULT_CONF_DIRS", "BIRDHOUSE_EXTRA_CONF_DIRS"] {
             let Some(setting) = Setting::find(list) else { continue };
             // The difference of old and new name is reported once, when the settings are made.
-            let Some((name, chosen)) = names::choose(&view, setting.name, setting.old, &mut Vec::new()) else {
+            let Some((name, chosen)) = aliases::choose(&view, setting.name, setting.old, &mut Vec::new()) else {
                 continue;
             };
             for entry in conf_dir::entries(&chosen.value.lossy()) {
@@ -398,7 +398,12 @@ fn derived(request: &ProbeRequest) -> Derived {
     let wrapper = ["birdhouse-compose.sh", "pavics-compose.sh"].map(|name| dir.join(name));
     let wrapper = wrapper.iter().find(|w| w.exists()).unwrap_or(&wrapper[0]);
     Derived {
-        weak: vec![("BIRDHOUSE_COMPOSE", bytes(wrapper)), ("BIRDHOUSE_EXE", bytes(&dir.join("../bin/birdhouse")))],
+        weak: vec![
+            ("BIRDHOUSE_COMPOSE", bytes(wrapper)),
+            ("BIRDHOUSE_EXE", bytes(&dir.join("../bin/birdhouse"))),
+            // The stack's own programs have another default.
+            (aliases::COMPATIBLE, b"True".to_vec()),
+        ],
         firm: vec![
             ("COMPOSE_DIR", bytes(dir)),
             ("BIRDHOUSE_LOCAL_ENV", bytes(&request.env_local)),

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::compose_files::{self, Brings};
 use super::conf_dir::{self, Entry, absolute};
 use super::evaluate::Evaluated;
-use super::names::{self, Setting};
 use super::probe::{Collected, JobFile, ProbeRequest, Text};
-use super::{Origin, Problem, dir_files, env_file};
+use super::setting::Setting;
+use super::{Origin, Problem, aliases, dir_files, env_file, secret_file};
 
 /// A configuration file larger than this is a mistake.
 const FILE_LIMIT: u64 = 4 << 20;
@@ -40,6 +40,7 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
         .map(|name| dir.join(name))
         .find(|path| dir_files::is_executable(path));
     look_at_named_paths(&mut collected);
+    secret_file::gather(&mut collected);
     read_compose_files(&mut collected);
     env_file::gather(&mut collected);
     dir_files::gather(&mut collected);
@@ -74,7 +75,7 @@ fn look_at_named_paths(collected: &mut Collected) {
 
 fn paths_of(collected: &Collected, list: &str) -> Vec<PathBuf> {
     let Some(setting) = Setting::find(list) else { return Vec::new() };
-    let Some((_, chosen)) = names::choose(collected, setting.name, setting.old, &mut Vec::new()) else {
+    let Some((_, chosen)) = aliases::choose(collected, setting.name, setting.old, &mut Vec::new()) else {
         return Vec::new();
     };
     let entries = conf_dir::entries(&chosen.value.lossy()).into_iter();

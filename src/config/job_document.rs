@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::job::{Action, ContainerSpec, ExecTarget, Job, Missed, MountSource, Policy};
-use crate::secret::{MASK, shown};
+use crate::secret::{MASK, redact, shown};
 
 /// One item of `jobs --json`; `next` is added by who knows the clock, and the container of a
 /// built-in by who makes it.
@@ -108,7 +108,7 @@ fn masked_words(words: &[String]) -> Vec<String> {
         Some((name, value)) if shown(&name.trim_start_matches('-').replace('-', "_"), value) == MASK => {
             format!("{name}={MASK}")
         }
-        _ => word.clone(),
+        _ => redact(word),
     };
     words.iter().map(mask).collect()
 }

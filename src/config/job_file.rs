@@ -1,10 +1,10 @@
 //! Texts that define jobs, cut into definitions. Each text and each definition stands alone.
 
-use super::names::{self, Setting};
 use super::probe::{Collected, Text};
+use super::setting::Setting;
 use super::template::Renderer;
 use super::yaml::{self, Node, Value};
-use super::{Origin, Problem};
+use super::{Origin, Problem, aliases};
 
 /// A text that defines jobs.
 pub struct JobText {
@@ -43,7 +43,7 @@ pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobT
         }
     }
     if let Some((name, chosen)) = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS")
-        .and_then(|s| names::choose(collected, s.name, s.old, &mut Vec::new()))
+        .and_then(|s| aliases::choose(collected, s.name, s.old, &mut Vec::new()))
     {
         let text = chosen.value.lossy();
         texts.push(JobText { origin: name.to_owned(), text, legacy: true, variable: true });

@@ -68,6 +68,7 @@ pub fn of_builtin(builtin: Builtin, context: &Context<'_>) -> Policy {
         locks: needs.locks.iter().map(|l| (*l).to_owned()).collect(),
         timeout: Some(needs.timeout),
         grace: context.settings.grace,
+        jitter: if builtin == Builtin::Autodeploy { context.settings.poll_jitter } else { Duration::ZERO },
         on_interrupt: OnInterrupt::Retry,
         ..Policy::default()
     }

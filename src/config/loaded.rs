@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hook, Problem, Settings, Template};
+use super::{Hook, Problem, Proxies, Settings, Template};
 use crate::job::Job;
 use crate::secret::Environment;
 
@@ -15,6 +15,8 @@ use crate::secret::Environment;
 pub struct Loaded {
     /// The settings. A bad value was replaced by its default and is among the problems.
     pub settings: Settings,
+    /// The proxies of the outside.
+    pub proxies: Proxies,
     /// The good jobs, built-ins included, in the order of their definition.
     pub jobs: Vec<Job>,
     /// Everything that is wrong.
@@ -60,6 +62,12 @@ pub struct Sourced {
     pub frozen: Option<String>,
 }
 
+impl fmt::Debug for Sourced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sourced").field("source", &self.source).field("frozen", &self.frozen).finish_non_exhaustive()
+    }
+}
+
 /// One entry of the list of conf dirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfDir {
@@ -69,12 +77,6 @@ pub struct ConfDir {
     pub active: bool,
     /// Why it is not, or what asked for it.
     pub reason: Option<String>,
-}
-
-impl fmt::Debug for Sourced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sourced").field("source", &self.source).field("frozen", &self.frozen).finish_non_exhaustive()
-    }
 }
 
 impl ConfDir {

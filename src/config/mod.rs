@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! probe ─▶ evaluate (shell, probe.sh) ─▶ gather ─▶ Collected ─▶ resolve ─▶ Loaded
-//!                                                                  ├─ names, raw, validate: Settings
+//!                                                                  ├─ aliases, raw, validate: Settings
 //!                                                                  ├─ template: rendered texts
 //!                                                                  └─ job_list ─▶ job ─▶ job_action
 //! ```
 
+mod aliases;
 mod compose_files;
 mod conf_dir;
 mod delayed;
@@ -37,6 +38,7 @@ mod job_http;
 mod job_list;
 mod job_policy;
 mod keys;
+mod legacy;
 mod load;
 mod loaded;
 mod masking;
@@ -44,12 +46,17 @@ mod names;
 mod origin;
 mod probe;
 mod problem;
+mod proxies;
 mod raw;
 mod resolve;
+mod secret_file;
+mod setting;
 mod settings;
+mod settings_text;
 mod shell;
 mod shell_error;
 mod support;
+mod takes;
 mod template;
 mod validate;
 mod values;
@@ -61,16 +68,20 @@ pub use document::{config_document, problems_document};
 pub use hook::{Hook, HookKind};
 pub use job_document::{action_document, container_document, job_document};
 pub use keys::job_keys_markdown;
+pub use legacy::legacy_table_markdown;
 pub use load::{LoadError, load, look};
 pub use loaded::{ConfDir, Loaded, Sourced};
-pub use names::{SETTINGS, Setting, settings_example, settings_table_markdown};
 pub use origin::{Origin, Place};
 pub use probe::{
     Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, Written, collect_here,
     probe_main,
 };
 pub use problem::{Problem, Severity};
+pub use proxies::Proxies;
 pub use resolve::resolve;
+pub use setting::{Role, SETTINGS, Setting};
 pub use settings::{HostKeys, Installation, LegacyJobs, LogFormat, Settings, Snapshot, Templates};
+pub use settings_text::{settings_example, settings_table_markdown};
+pub use takes::Takes;
 pub use template::{Template, TemplateFile};
 pub use watched::may_read_more;

@@ -136,6 +136,16 @@ pub struct Gathered {
     /// The assignment that gave it, where that can be told.
     #[serde(default)]
     pub written: Option<Written>,
+    /// It has this value because its other name has it: nobody has written it.
+    #[serde(default)]
+    pub mapped: bool,
+}
+
+impl Gathered {
+    /// A value from a source.
+    pub fn new(value: Text, source: impl Into<String>) -> Self {
+        Self { value, source: source.into(), frozen: None, written: None, mapped: false }
+    }
 }
 
 /// A place in a shell file where a variable is set.
@@ -162,6 +172,14 @@ pub enum Text {
 }
 
 impl Text {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Utf8(text) => text.is_empty(),
+            Self::Bytes(bytes) => bytes.is_empty(),
+        }
+    }
+
     /// The text; what is not UTF-8 is replaced by U+FFFD.
     pub fn lossy(&self) -> String {
         match self {

@@ -54,7 +54,7 @@ impl Problem {
     /// Adds key and value; the value is masked where the key tells of a secret.
     #[must_use]
     pub fn at(mut self, key: &str, value: &str) -> Self {
-        self.value = Some(crate::secret::shown(key, value).to_owned());
+        self.value = Some(super::setting::shown(key, value));
         self.key = Some(key.to_owned());
         self
     }

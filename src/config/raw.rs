@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Every setting of the table as it was written; nothing where it is not set.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+/// Every setting of the table as it was written; nothing where it is not set. Holds secrets; has no
+/// `Debug` for that reason.
+#[derive(Default, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is described in the table of settings")]
 pub struct RawSettings {
     pub birdhouse_extra_conf_dirs: Option<String>,
@@ -17,6 +18,8 @@ pub struct RawSettings {
     pub birdhouse_autodeploy_compose_command: Option<String>,
     pub birdhouse_autodeploy_extra_scheduler_jobs: Option<String>,
     pub birdhouse_compose_up_extra_opts: Option<String>,
+    pub birdhouse_compose_template_skip: Option<String>,
+    pub birdhouse_compose_template_force: Option<String>,
     pub birdhouse_log_dir: Option<String>,
     pub birdhouse_backward_compatible_allowed: Option<String>,
     pub compose_project_name: Option<String>,
@@ -43,8 +46,38 @@ pub struct RawSettings {
     pub scheduler_job_proxy: Option<String>,
     pub scheduler_legacy_jobs: Option<String>,
     pub scheduler_host_jobs: Option<String>,
-    pub birdhouse_compose_template_skip: Option<String>,
-    pub birdhouse_compose_template_force: Option<String>,
+    pub scheduler_poll_jitter: Option<String>,
+    pub http_proxy: Option<String>,
+    pub https_proxy: Option<String>,
+    pub all_proxy: Option<String>,
+    pub no_proxy: Option<String>,
+    pub scheduler_ca_file: Option<String>,
+    pub birdhouse_autodeploy_follow: Option<String>,
+    pub birdhouse_autodeploy_rebuild_frequency: Option<String>,
+    pub birdhouse_autodeploy_image_min_age: Option<String>,
+    pub birdhouse_autodeploy_stop_first: Option<String>,
+    pub birdhouse_autodeploy_notebook_frequency: Option<String>,
+    pub workflow_tests_branch: Option<String>,
+    pub jupyterhub_user_data_dir: Option<String>,
+    pub logrotate_config_dirs: Option<String>,
+    pub scheduler_job_backup_frequency: Option<String>,
+    pub scheduler_job_backup_args: Option<String>,
+    pub birdhouse_backup_restic_env_file: Option<String>,
+    pub birdhouse_backup_ssh_key_dir: Option<String>,
+    pub birdhouse_backup_volume: Option<String>,
+    pub birdhouse_backup_restic_backup_args: Option<String>,
+    pub birdhouse_backup_restic_forget_args: Option<String>,
+    pub scheduler_listen: Option<String>,
+    pub scheduler_token: Option<String>,
+    pub scheduler_heartbeat_url: Option<String>,
+    pub scheduler_notify: Option<String>,
+    pub scheduler_revive: Option<String>,
+    pub scheduler_observe: Option<String>,
+    pub scheduler_self_update: Option<String>,
+    pub scheduler_build_memory: Option<String>,
+    pub scheduler_build_cpus: Option<String>,
+    pub scheduler_engine: Option<String>,
+    pub extra_packages: Option<String>,
 }
 
 impl RawSettings {
@@ -62,7 +95,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::config::names::SETTINGS;
+    use crate::config::setting::SETTINGS;
 
     #[test]
     fn fields_and_table_name_the_same_set() {

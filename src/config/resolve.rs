@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::masking::Masking;
-use super::names::{self, ALIASES, SETTINGS};
 use super::probe::{Collected, Text};
 use super::raw::RawSettings;
+use super::setting::SETTINGS;
 use super::validate::{Written, validate};
 use super::{
-    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, expand, job_list, template, watched, yaml,
+    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, aliases, expand, job_list, names, proxies,
+    secret_file, template, watched, yaml,
 };
 use crate::secret::Environment;
 
@@ -35,11 +36,13 @@ impl Context<'_> {
 /// Makes a configuration; everything that is wrong is among its problems, and the rest is used.
 pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded {
     let mut problems = std::mem::take(&mut collected.problems);
+    // Files and compose files use either name of a variable.
+    aliases::map(&mut collected, &mut problems);
     let (mut pairs, mut written) = (Vec::new(), Written::new());
-    let mut environment: BTreeMap<String, String> =
-        collected.values.iter().map(|(name, g)| (name.clone(), g.value.lossy())).collect();
+    let environment = collected.values.iter().map(|(name, g)| (name.clone(), g.value.lossy())).collect();
+    let environment = Environment(environment);
     for setting in SETTINGS {
-        let Some((name, chosen)) = names::choose(&collected, setting.name, setting.old, &mut problems) else {
+        let Some((name, chosen)) = aliases::choose(&collected, setting.name, setting.old, &mut problems) else {
             continue;
         };
         if let Text::Bytes(_) = chosen.value {
@@ -48,24 +51,15 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         }
         pairs.push((setting.name.to_owned(), chosen.value.lossy()));
         written.insert(setting.name, (name, chosen.source.clone()));
-        // Compose files use either name.
-        for alias in [Some(setting.name), setting.old].into_iter().flatten() {
-            environment.insert(alias.to_owned(), chosen.value.lossy());
-        }
-    }
-    for (new, old) in ALIASES {
-        if let Some((_, chosen)) = names::choose(&collected, new, Some(old), &mut problems) {
-            for alias in [new, old] {
-                environment.insert((*alias).to_owned(), chosen.value.lossy());
-            }
-        }
     }
     names::misspelt(&collected, &mut problems);
+    names::later(&collected, &mut problems);
+    names::samples(&collected, &mut problems);
     let raw = RawSettings::from_pairs(pairs).unwrap_or_else(|error| {
         problems.push(Problem::error("environment", error.to_string()));
         RawSettings::default()
     });
-    let environment = Environment(environment);
+    let proxies = proxies::read(&raw, &written, &mut problems);
     let project = project(&collected, &environment);
     let settings = validate(raw, &written, &collected, &project, &mut problems);
     let context = Context { settings: &settings, installation, collected: &collected, environment: &environment };
@@ -77,6 +71,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     files.extend(collected.existing.iter().filter(|p| p.ends_with("default.env")).cloned());
     let includes = collected.hooks.iter().filter(|hook| hook.kind == HookKind::Include);
     files.extend(includes.map(|hook| hook.path.clone()));
+    files.extend(secret_file::paths(&collected));
     files.sort();
     files.dedup();
     let deploy_files = collected
@@ -107,6 +102,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     Loaded {
         absent: watched::absent(&collected),
         settings,
+        proxies,
         jobs,
         problems,
         conf_dirs: collected.conf_dirs,
@@ -129,6 +125,7 @@ fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTre
     let mut values: BTreeMap<String, Sourced> = collected
         .values
         .iter()
+        .filter(|(_, g)| !g.mapped)
         .map(|(name, g)| {
             let sourced = Sourced { value: g.value.lossy(), source: g.source.clone(), frozen: g.frozen.clone() };
             (name.clone(), sourced)
@@ -138,7 +135,7 @@ fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTre
         let (value, source) = if setting.name == "COMPOSE_PROJECT_NAME" {
             (settings.project.clone(), "derived")
         } else {
-            (setting.default.to_owned(), "default")
+            (setting.default_in(collected).to_owned(), "default")
         };
         values.insert(setting.name.to_owned(), Sourced { value, source: source.to_owned(), frozen: None });
     }

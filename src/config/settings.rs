@@ -85,6 +85,10 @@ pub struct Settings {
     pub job_proxy: bool,
     /// Whether a deploy renders `*.template` files.
     pub templates: Templates,
+    /// How much later than its schedule `autodeploy` starts at most, by a share of the host's own.
+    pub poll_jitter: Duration,
+    /// Further certificate authorities, PEM.
+    pub ca_file: Option<PathBuf>,
     /// How often files are looked at that the scheduler itself cannot see; `None` for never.
     pub config_poll: Option<Duration>,
 }

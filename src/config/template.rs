@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{self, ALIASES, SETTINGS, Setting};
 use super::probe::{Collected, Text};
+use super::setting::Setting;
 use super::words::is_name;
-use super::{Loaded, Problem};
+use super::{Loaded, Problem, aliases};
 use crate::secret::Secret;
 
 /// What the name of a template ends with.
@@ -59,20 +59,14 @@ impl Renderer {
     pub fn of(collected: &Collected) -> Self {
         let mut values: BTreeMap<String, Vec<u8>> =
             collected.values.iter().map(|(name, g)| (name.clone(), g.value.bytes().to_vec())).collect();
-        let pairs = SETTINGS.iter().filter_map(|s| Some((s.name, s.old?)));
-        let pairs: BTreeMap<&'static str, &'static str> = pairs.chain(ALIASES.iter().copied()).collect();
-        for (new, old) in &pairs {
-            if let Some((_, chosen)) = names::choose(collected, new, Some(old), &mut Vec::new()) {
-                for name in [*new, *old] {
-                    values.insert(name.to_owned(), chosen.value.bytes().to_vec());
-                }
-            }
-        }
+        let pairs = aliases::of_stack(collected);
+        let mapped = aliases::mapped(collected, &pairs, &mut Vec::new());
+        values.extend(mapped.into_iter().map(|m| (m.name, m.value.bytes().to_vec())));
+        let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
         let list = |variable: &str| {
             let mut names: BTreeSet<String> = entries(collected, variable).filter_map(Result::ok).collect();
             // A template of before the renaming lists the new name and uses the old one.
-            let old: Vec<String> =
-                names.iter().filter_map(|n| pairs.get(n.as_str())).map(|n| (*n).to_owned()).collect();
+            let old: Vec<String> = names.iter().filter_map(|n| pairs.get(n)).cloned().collect();
             names.extend(old);
             names
         };
@@ -85,7 +79,7 @@ impl Renderer {
     pub fn for_jobs(collected: &Collected) -> Self {
         let mut renderer = Self::of(collected);
         let extra = Setting::find("BIRDHOUSE_AUTODEPLOY_EXTRA_SCHEDULER_JOBS");
-        for name in extra.iter().flat_map(|s| [Some(s.name), s.old]).flatten() {
+        for name in extra.iter().flat_map(|setting| setting.names()) {
             renderer.values.remove(name);
             renderer.required.insert(name.to_owned());
         }
@@ -228,9 +222,7 @@ mod tests {
         let mut collected = Collected { env_local: "/e".into(), ..Default::default() };
         for (name, value) in pairs {
             let value = Text::Utf8((*value).to_owned());
-            collected
-                .values
-                .insert((*name).to_owned(), Gathered { value, source: "/e".into(), frozen: None, written: None });
+            collected.values.insert((*name).to_owned(), Gathered::new(value, "/e"));
         }
         collected
     }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 
 use super::conf_dir::{self, Entry, absolute};
-use super::names::Setting;
 use super::probe::Collected;
 use super::raw::RawSettings;
+use super::setting::Setting;
 use super::{HostKeys, LegacyJobs, LogFormat, Problem, Settings, Snapshot, Templates, job, values, words};
 use crate::schedule::Schedule;
 
@@ -23,7 +23,7 @@ pub fn validate(
     project: &str,
     problems: &mut Vec<Problem>,
 ) -> Settings {
-    let mut check = Check { written, problems };
+    let mut check = Check { written, collected, problems };
     let dir = &collected.compose_dir;
     let path = |text: &str| -> Result<PathBuf, String> {
         if text.starts_with('/') {
@@ -113,7 +113,7 @@ pub fn validate(
             .unwrap_or_default(),
         key_dir: check.value(
             "BIRDHOUSE_AUTODEPLOY_DEPLOY_KEY_ROOT_DIR",
-            raw.birdhouse_autodeploy_deploy_key_root_dir,
+            raw.birdhouse_autodeploy_deploy_key_root_dir.filter(|dir| !is_shipped_home(dir, written, collected)),
             path,
         ),
         host_keys: check
@@ -174,6 +174,10 @@ pub fn validate(
         host_jobs: check.truth("SCHEDULER_HOST_JOBS", raw.scheduler_host_jobs),
         job_proxy: check.truth("SCHEDULER_JOB_PROXY", raw.scheduler_job_proxy),
         templates: templates(&mut check, raw.birdhouse_compose_template_skip, raw.birdhouse_compose_template_force),
+        poll_jitter: check
+            .value("SCHEDULER_POLL_JITTER", raw.scheduler_poll_jitter, values::duration)
+            .unwrap_or_default(),
+        ca_file: check.value("SCHEDULER_CA_FILE", raw.scheduler_ca_file, path),
         config_poll: check
             .value("SCHEDULER_CONFIG_POLL", raw.scheduler_config_poll, values::duration)
             .filter(|poll| !poll.is_zero()),
@@ -200,13 +204,14 @@ fn templates(check: &mut Check<'_>, skip: Option<String>, force: Option<String>)
 
 struct Check<'a> {
     written: &'a Written,
+    collected: &'a Collected,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Check<'_> {
     /// The value, or the default of the table where it is absent or bad.
     fn value<T>(&mut self, name: &str, raw: Option<String>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let default = Setting::find(name).map(|s| s.default).filter(|d| !d.is_empty());
+        let default = Setting::find(name).map(|s| s.default_in(self.collected)).filter(|d| !d.is_empty());
         if let Some(text) = raw {
             match parse(text.trim()) {
                 Ok(value) => return Some(value),
@@ -250,6 +255,15 @@ impl Check<'_> {
             self.written.get(name).map_or((name, "environment"), |(key, source)| (*key, source.as_str()));
         (key.to_owned(), source.to_owned())
     }
+}
+
+/// Legacy stacks ship `$HOME/.ssh` as the folder of keys. Whose home that is on the host, nobody knows
+/// where this is read.
+fn is_shipped_home(dir: &str, written: &Written, collected: &Collected) -> bool {
+    let source = written.get("BIRDHOUSE_AUTODEPLOY_DEPLOY_KEY_ROOT_DIR").map(|(_, source)| Path::new(source));
+    let shipped = source.is_some_and(|s| s != collected.env_local && s != Path::new("environment"));
+    let home = collected.values.get("HOME").map(|g| g.value.lossy()).unwrap_or_default();
+    shipped && absolute(Path::new("/"), dir) == absolute(Path::new("/"), format!("{home}/.ssh"))
 }
 
 /// What compose takes as the name of a project.

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::request::{Reply, Request, What};
 use super::ssh::Pool;
-use super::url::redact;
 use super::{Failure, examine, foreign, history, inplace, record, repo, switch, tree};
+use crate::secret::redact;
 
 /// Answers requests until the input ends or nobody reads any more: the body of the hidden
 /// subcommand `tender git`, which runs as the owner of the checkout.

@@ -14,7 +14,8 @@ use super::repo::Upstream;
 use super::request::Access;
 use super::ssh::Pool;
 use super::upload_pack::{self, Haves};
-use super::url::{redact, ssh_target};
+use super::url::ssh_target;
+use crate::secret::redact;
 
 /// Most commits that a remote is told of.
 const MOST_HAVES: usize = 256;

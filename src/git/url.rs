@@ -77,29 +77,10 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A text with the credentials of all addresses in it masked.
-pub(super) fn redact(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        shown.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "/'\"`<>".contains(c)).unwrap_or(after.len());
-        rest = after;
-        if let Some(sign) = after[..end].rfind('@') {
-            let user = &after[..sign];
-            // the user of an ssh address is no secret, and names the account
-            let plain = before.ends_with("ssh://") && !user.contains(':');
-            shown.push_str(if plain { user } else { crate::secret::MASK });
-            rest = &after[sign..];
-        }
-    }
-    shown + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::redact;
     use proptest::prelude::*;
 
     #[test]
