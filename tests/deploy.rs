@@ -15,7 +15,7 @@ use tender::builtin::deploy::{Ended, Wishes, run};
 use tender::config::{Installation, ProbeRequest, Settings, probe_main};
 use tender::engine::fake::{Fake, Script};
 use tender::engine::{Created, Runs};
-use tender::git::{Git, GitOptions, HostKeyPolicy};
+use tender::git::{Git, GitOptions, HostKeyPolicy, Network};
 use tender::job::{ContainerSpec, MountSource};
 use tender::journal::deploy::{DeployState, FirstSteps, Good, HookState, Ledgers, Step};
 use tender::run::{DeployOutcome, RevisionVector, RunId, ServiceAction, ServicePlan, labels};
@@ -67,6 +67,7 @@ impl Stack {
                 host_keys: HostKeyPolicy::AcceptNew,
                 deadline: Duration::from_secs(60),
                 compose_dir: Some(checkout.clone()),
+                network: Network::default(),
             }),
             ledgers: Ledgers::below(&state),
             installation: Installation {

@@ -94,12 +94,22 @@ impl Compose {
     /// # Errors
     /// When a build fails: the last lines that it said.
     pub async fn build(&self, services: &[String], sink: &mut dyn FnMut(&str)) -> Result<()> {
-        let failed = match self.say("build", &[], services, None, sink).await {
+        let proxies = self.proxies();
+        let proxies: Vec<&str> = proxies.iter().map(String::as_str).collect();
+        let failed = match self.say("build", &proxies, services, None, sink).await {
             Err(failed) if self.lacks_buildx(&failed) => failed,
             done => return done,
         };
         sink(&format!("building without BuildKit: {failed:#}"));
-        self.say("build", &[], services, Some(("DOCKER_BUILDKIT", "0")), sink).await
+        self.say("build", &proxies, services, Some(("DOCKER_BUILDKIT", "0")), sink).await
+    }
+
+    /// The proxies as build arguments, by name only: compose takes the value from its environment, and
+    /// it may hold a password.
+    fn proxies(&self) -> Vec<String> {
+        let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].map(|n| [n.to_owned(), n.to_lowercase()]);
+        let set = names.into_iter().flatten().filter(|name| self.env.0.get(name).is_some_and(|v| !v.is_empty()));
+        set.flat_map(|name| ["--build-arg".to_owned(), name]).collect()
     }
 
     /// Pulls the images of these services; of all when none is named.
@@ -238,6 +248,18 @@ mod tests {
         let compose = Compose { program: vec!["no-such-compose".to_owned()], ..compose(dir.path(), "") };
         let error = format!("{:#}", compose.version().await.unwrap_err());
         assert!(error.contains("no-such-compose"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_build_gets_the_proxies_by_name_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut compose = compose(dir.path(), "echo \"$@\"");
+        let pairs = [("HTTPS_PROXY", "http://me:pw@p:1"), ("https_proxy", "http://me:pw@p:1"), ("NO_PROXY", "")];
+        compose.env.0.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let mut lines = Vec::new();
+        compose.build(&["web".to_owned()], &mut |line| lines.push(line.to_owned())).await.unwrap();
+        let said = lines.join(" ");
+        assert!(said.ends_with("build --build-arg HTTPS_PROXY --build-arg https_proxy web"), "{said}");
     }
 
     #[tokio::test]

@@ -61,7 +61,9 @@ fn look_at_named_paths(collected: &mut Collected) {
         .map(|d| d.path.clone())
         .collect();
     named.extend(collected.env_local_target.clone());
-    for list in ["BIRDHOUSE_AUTODEPLOY_EXTRA_REPOS", "SCHEDULER_PROBE_DIRS"] {
+    for list in
+        ["BIRDHOUSE_AUTODEPLOY_EXTRA_REPOS", "SCHEDULER_PROBE_DIRS", "SCHEDULER_CA_FILE", "SCHEDULER_DOCKER_CONFIG"]
+    {
         named.extend(paths_of(collected, list));
     }
     for path in named {
@@ -97,6 +99,9 @@ fn read_compose_files(collected: &mut Collected) {
         .filter(|path| path.is_file())
         .collect();
     let ordered = compose_files::order(&dirs);
+    for authorities in paths_of(collected, "SCHEDULER_CA_FILE") {
+        read(collected, &authorities, true);
+    }
     for name in ["default.env", ".env"] {
         read(collected, &dir.join(name), name == ".env");
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hook, Problem, Proxies, Settings, Template};
+use super::{Hook, Problem, Settings, Template};
 use crate::job::Job;
 use crate::secret::Environment;
 
@@ -15,8 +15,6 @@ use crate::secret::Environment;
 pub struct Loaded {
     /// The settings. A bad value was replaced by its default and is among the problems.
     pub settings: Settings,
-    /// The proxies of the outside.
-    pub proxies: Proxies,
     /// The good jobs, built-ins included, in the order of their definition.
     pub jobs: Vec<Job>,
     /// Everything that is wrong.

@@ -77,7 +77,6 @@ pub use probe::{
     probe_main,
 };
 pub use problem::{Problem, Severity};
-pub use proxies::Proxies;
 pub use resolve::resolve;
 pub use setting::{Role, SETTINGS, Setting};
 pub use settings::{HostKeys, Installation, LegacyJobs, LogFormat, Settings, Snapshot, Templates};

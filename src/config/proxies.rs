@@ -3,56 +3,36 @@
 use super::Problem;
 use super::raw::RawSettings;
 use super::validate::Written;
-use crate::secret::{Environment, Secret};
+use crate::secret::Environment;
 
-/// The proxies of the outside; their addresses may hold credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Proxies {
-    /// For plain http.
-    pub http: Option<Secret<String>>,
-    /// For https.
-    pub https: Option<Secret<String>>,
-    /// Where none of the two is set.
-    pub all: Option<Secret<String>>,
-    /// Hosts that are reached without one, as `NO_PROXY` has them.
-    pub none: Option<String>,
-}
-
-impl Proxies {
-    /// The variables of the proxies, in both spellings: programs differ in which they read.
-    pub fn environment(&self) -> Environment {
-        let exposed = |value: &Option<Secret<String>>| value.as_ref().map(|v| v.expose().clone());
-        let variables = [
-            ("HTTP_PROXY", exposed(&self.http)),
-            ("HTTPS_PROXY", exposed(&self.https)),
-            ("ALL_PROXY", exposed(&self.all)),
-            ("NO_PROXY", self.none.clone()),
-        ];
-        let set = variables.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        Environment(set.flat_map(|(name, v)| [(name.to_owned(), v.clone()), (name.to_lowercase(), v)]).collect())
-    }
-}
-
-/// Reads them; a bad one is reported and counts as not set.
-pub fn read(raw: &RawSettings, written: &Written, problems: &mut Vec<Problem>) -> Proxies {
-    let mut proxy = |name: &str, text: &Option<String>| {
+/// The variables of the proxies, in both spellings: programs differ in which they read. `ALL_PROXY`
+/// stands for those that are not set. A bad one is reported and counts as not set.
+pub fn read(raw: &RawSettings, written: &Written, problems: &mut Vec<Problem>) -> Environment {
+    let mut proxy = |name: &'static str, text: &Option<String>| {
         let text = text.as_deref()?.trim();
         match address(text) {
-            Ok(()) => Some(Secret::new(text.to_owned())),
+            // With its scheme, so that everybody sees where credentials end.
+            Ok(()) if text.contains("://") => Some(text.to_owned()),
+            Ok(()) => Some(format!("http://{text}")),
             Err(message) => {
                 let (key, source) =
-                    written.get(name).map_or((name, "environment"), |(key, source)| (key, source.as_str()));
+                    written.get(name).map_or((name, "environment"), |(key, source)| (*key, source.as_str()));
                 problems.push(Problem::error(source, message).at(key, text).hint("it counts as not set"));
                 None
             }
         }
     };
-    Proxies {
-        http: proxy("HTTP_PROXY", &raw.http_proxy),
-        https: proxy("HTTPS_PROXY", &raw.https_proxy),
-        all: proxy("ALL_PROXY", &raw.all_proxy),
-        none: raw.no_proxy.clone(),
-    }
+    let [http, https, all] =
+        [("HTTP_PROXY", &raw.http_proxy), ("HTTPS_PROXY", &raw.https_proxy), ("ALL_PROXY", &raw.all_proxy)]
+            .map(|(name, text)| proxy(name, text));
+    let variables = [
+        ("HTTP_PROXY", http.or_else(|| all.clone())),
+        ("HTTPS_PROXY", https.or_else(|| all.clone())),
+        ("ALL_PROXY", all),
+        ("NO_PROXY", raw.no_proxy.clone()),
+    ];
+    let set = variables.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    Environment(set.flat_map(|(name, v)| [(name.to_owned(), v.clone()), (name.to_lowercase(), v)]).collect())
 }
 
 /// Checks the form `[http[s]://][user:password@]host[:port][/]`.
@@ -101,13 +81,18 @@ mod tests {
 
     #[test]
     fn both_spellings_and_no_secret_in_debug() {
-        let proxies = Proxies {
-            https: Some(Secret::new("http://me:hunter2@p:1".to_owned())),
-            none: Some("x".to_owned()),
-            ..Proxies::default()
+        let raw = RawSettings {
+            all_proxy: Some("me:hunter2@p:1".to_owned()),
+            https_proxy: Some("ftp://me:hunter2@p".to_owned()),
+            no_proxy: Some("x".to_owned()),
+            ..RawSettings::default()
         };
-        let names: Vec<String> = proxies.environment().0.into_keys().collect();
-        assert_eq!(names, ["HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy"]);
-        assert!(!format!("{proxies:?} {:?}", proxies.environment()).contains("hunter2"));
+        let mut problems = vec![];
+        let proxies = read(&raw, &Written::new(), &mut problems);
+        let names: Vec<&str> = proxies.0.keys().map(String::as_str).collect();
+        assert_eq!(names.len(), 8, "{names:?}");
+        assert_eq!(proxies.0["https_proxy"], "http://me:hunter2@p:1");
+        assert_eq!((proxies.0["NO_PROXY"].as_str(), problems.len()), ("x", 1));
+        assert!(!format!("{proxies:?} {problems:?}").contains("hunter2"));
     }
 }

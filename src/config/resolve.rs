@@ -9,7 +9,7 @@ use super::raw::RawSettings;
 use super::setting::SETTINGS;
 use super::validate::{Written, validate};
 use super::{
-    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, aliases, expand, job_list, names, proxies,
+    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, aliases, expand, job_list, names,
     secret_file, template, watched, yaml,
 };
 use crate::secret::Environment;
@@ -59,7 +59,6 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         problems.push(Problem::error("environment", error.to_string()));
         RawSettings::default()
     });
-    let proxies = proxies::read(&raw, &written, &mut problems);
     let project = project(&collected, &environment);
     let settings = validate(raw, &written, &collected, &project, &mut problems);
     let context = Context { settings: &settings, installation, collected: &collected, environment: &environment };
@@ -102,7 +101,6 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     Loaded {
         absent: watched::absent(&collected),
         settings,
-        proxies,
         jobs,
         problems,
         conf_dirs: collected.conf_dirs,

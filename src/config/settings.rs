@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::probe::Collected;
 use super::raw::RawSettings;
 use super::validate::{Written, validate};
+use crate::secret::Environment;
 
-/// Everything that one value of the configuration decides. No strings left to parse. Holds no
-/// secret: the container of a built-in receives it as the JSON text of `TENDER_SETTINGS`.
+/// Everything that one value of the configuration decides. No strings left to parse. The container
+/// of a built-in receives it as the JSON text of `TENDER_SETTINGS`; of secrets it holds only the
+/// credentials of proxies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Folder of the stack's `docker-compose.yml`.
@@ -87,6 +89,8 @@ pub struct Settings {
     pub templates: Templates,
     /// How much later than its schedule `autodeploy` starts at most, by a share of the host's own.
     pub poll_jitter: Duration,
+    /// The variables of the proxies, in both spellings.
+    pub proxies: Environment,
     /// Further certificate authorities, PEM.
     pub ca_file: Option<PathBuf>,
     /// How often files are looked at that the scheduler itself cannot see; `None` for never.

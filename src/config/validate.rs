@@ -9,7 +9,7 @@ use super::conf_dir::{self, Entry, absolute};
 use super::probe::Collected;
 use super::raw::RawSettings;
 use super::setting::Setting;
-use super::{HostKeys, LegacyJobs, LogFormat, Problem, Settings, Snapshot, Templates, job, values, words};
+use super::{HostKeys, LegacyJobs, LogFormat, Problem, Settings, Snapshot, Templates, job, proxies, values, words};
 use crate::schedule::Schedule;
 
 /// Where each setting was written: its name there and its source.
@@ -23,6 +23,7 @@ pub fn validate(
     project: &str,
     problems: &mut Vec<Problem>,
 ) -> Settings {
+    let proxies = proxies::read(&raw, written, problems);
     let mut check = Check { written, collected, problems };
     let dir = &collected.compose_dir;
     let path = |text: &str| -> Result<PathBuf, String> {
@@ -177,7 +178,15 @@ pub fn validate(
         poll_jitter: check
             .value("SCHEDULER_POLL_JITTER", raw.scheduler_poll_jitter, values::duration)
             .unwrap_or_default(),
-        ca_file: check.value("SCHEDULER_CA_FILE", raw.scheduler_ca_file, path),
+        proxies,
+        ca_file: check.value("SCHEDULER_CA_FILE", raw.scheduler_ca_file, |text| {
+            let file = path(text)?;
+            match collected.files.get(&file).map(|text| text.lossy().contains("-----BEGIN CERTIFICATE-----")) {
+                Some(true) => Ok(file),
+                Some(false) => Err("holds no certificate in PEM form".to_owned()),
+                None => Err("there is no such file".to_owned()),
+            }
+        }),
         config_poll: check
             .value("SCHEDULER_CONFIG_POLL", raw.scheduler_config_poll, values::duration)
             .filter(|poll| !poll.is_zero()),

@@ -20,6 +20,7 @@ use super::request::{Access, Examined, Failure, Reply, Request, What};
 use super::worker::Worker;
 use super::{keys, learn};
 use crate::run::Verdict;
+use crate::secret::Environment;
 
 /// Longest silence of a remote.
 const STALL: Duration = Duration::from_secs(30);
@@ -52,6 +53,17 @@ pub struct GitOptions {
     /// Folder of the stack's compose file: where, after the root of a checkout, a conditional
     /// trigger is looked for.
     pub compose_dir: Option<PathBuf>,
+    /// How remotes over http are reached.
+    pub network: Network,
+}
+
+/// How remotes over http are reached.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// The variables of the proxies, as programs read them.
+    pub proxies: Environment,
+    /// File with certificate authorities (PEM) that are trusted beside those of the machine.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Git work on checkouts, each request in a process of the checkout's owner. A request whose future
@@ -299,7 +311,7 @@ impl Git {
         let at_hand = place.borrow_mut().take().filter(|(its, _)| *its == owner);
         let mut worker = match at_hand {
             Some((_, worker)) => worker,
-            None => Worker::start(&self.options.program, owner)?,
+            None => Worker::start(&self.options.program, owner, &self.options.network)?,
         };
         let request = Request { checkout: checkout.to_owned(), what };
         let Reply { learnt, outcome } = worker.ask(&request, self.options.deadline).await?;

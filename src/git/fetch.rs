@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use git2::{
-    AutotagOption, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, RemoteCallbacks,
-    Repository,
+    AutotagOption, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, ProxyOptions,
+    RemoteCallbacks, Repository,
 };
 
 use super::Failure;
@@ -110,7 +110,8 @@ fn over_libgit2(
 ) -> Result<Option<Oid>> {
     let about = |error: git2::Error| translate(error, url, access);
     let tip = {
-        let connection = remote.connect_auth(Direction::Fetch, Some(callbacks(access)), None).map_err(about)?;
+        let connection =
+            remote.connect_auth(Direction::Fetch, Some(callbacks(access)), Some(proxy())).map_err(about)?;
         let heads = connection.list().map_err(about)?;
         heads.iter().find(|head| head.name() == upstream.theirs).map(git2::RemoteHead::oid)
     };
@@ -120,10 +121,18 @@ fn over_libgit2(
         return Ok(Some(tip));
     }
     let mut options = FetchOptions::new();
+    options.proxy_options(proxy());
     options.remote_callbacks(callbacks(access)).download_tags(AutotagOption::None).update_fetchhead(false);
     let refspec = format!("+{}:{}", upstream.theirs, upstream.ours);
     remote.fetch(&[refspec], Some(&mut options), Some("tender: fetch")).map_err(about)?;
     upstream.remembered(repo)
+}
+
+/// As the repository's configuration or this process's environment say.
+fn proxy<'a>() -> ProxyOptions<'a> {
+    let mut options = ProxyOptions::new();
+    options.auto();
+    options
 }
 
 fn callbacks(access: &Access) -> RemoteCallbacks<'_> {

@@ -9,6 +9,7 @@
 //! All work happens in the child: whatever it writes belongs to the owner, a hung remote ends with
 //! the child, and a crash of a C library is a failed request.
 
+mod authorities;
 mod child;
 mod client;
 mod examine;
@@ -34,7 +35,7 @@ mod url;
 mod worker;
 
 pub use child::child_main;
-pub use client::{Git, GitOptions, HostKeyPolicy};
+pub use client::{Git, GitOptions, HostKeyPolicy, Network};
 pub use foreign::give;
 pub use inplace::{InPlace, Occupant, write_below};
 pub use lock::{StackLock, lock};

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
+use tempfile::TempPath;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::Failure;
 use super::request::{Reply, Request};
+use super::{Failure, Network, authorities};
 
 /// How long a child may take to end once it has nothing more to do.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -22,14 +23,19 @@ pub(super) struct Worker {
     /// `None` once the worker was told that nothing more comes.
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    /// The authorities that it trusts, where they are not those of the machine.
+    _authorities: Option<TempPath>,
 }
 
 impl Worker {
     /// Starts `<program> git` as the given user, when this process may do so.
-    pub(super) fn start(program: &Path, owner: (u32, u32)) -> Result<Self> {
+    pub(super) fn start(program: &Path, owner: (u32, u32), network: &Network) -> Result<Self> {
+        let authorities = network.ca_file.as_deref().map(authorities::with).transpose()?;
         let mut command = Command::new(program);
         // no HOME of anybody: nobody's ~/.gitconfig counts; set, or libgit2 looks into passwd
         command.arg("git").env_clear().env("HOME", "/nonexistent").env("XDG_CONFIG_HOME", "/nonexistent");
+        // libgit2 and its TLS library read these when they begin, and only then
+        command.envs(&network.proxies.0).envs(authorities.as_ref().map(|path| ("SSL_CERT_FILE", path)));
         command.current_dir("/").process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if geteuid().is_root() && owner != (0, 0) {
@@ -39,7 +45,7 @@ impl Worker {
         let mut child = command.spawn().with_context(|| format!("failed to start {} git", program.display()))?;
         let stdin = Some(child.stdin.take().context("the git process has no input")?);
         let stdout = BufReader::new(child.stdout.take().context("the git process has no output")?);
-        Ok(Self { child, stdin, stdout })
+        Ok(Self { child, stdin, stdout, _authorities: authorities })
     }
 
     /// One request, one reply. After an error the worker is of no more use.

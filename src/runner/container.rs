@@ -29,7 +29,14 @@ pub fn container_for(
     match action {
         Action::Run(spec) => {
             let pids = spec.pids.or((settings.pids_limit > 0).then_some(settings.pids_limit));
-            ContainerSpec { pids, ..(**spec).clone() }
+            let mut spec = ContainerSpec { pids, ..(**spec).clone() };
+            if settings.job_proxy {
+                // What the job says itself holds.
+                for (name, value) in &settings.proxies.0 {
+                    spec.env.0.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            spec
         }
         Action::Exec(exec) => holder(exec, settings, installation),
         // Everything else about it is known to compose alone: `config::support` refuses it.
@@ -151,7 +158,7 @@ fn built_in(
     if needs.checkouts {
         mounts.add(&settings.compose_dir, false);
         settings.checkouts.iter().chain(paths).for_each(|path| mounts.add(path, false));
-        settings.docker_config.iter().for_each(|path| mounts.add(path, true));
+        settings.docker_config.iter().chain(&settings.ca_file).for_each(|path| mounts.add(path, true));
     }
     if needs.keys {
         settings.key_dir.iter().for_each(|path| mounts.add(path, true));
@@ -226,6 +233,7 @@ mod tests {
             env_local: "/srv/private/env.local".into(),
             checkouts: vec!["/srv/stack".into(), "/srv/private".into()],
             key_dir: Some("/srv/stack/keys".into()),
+            ca_file: Some("/srv/ca/ours.pem".into()),
             docker_host: Some("unix:///run/user/docker.sock".to_owned()),
             ..Settings::defaults(Path::new("/srv/stack/birdhouse"))
         }
@@ -238,6 +246,20 @@ mod tests {
             state: MountSource::Volume("tender-state".to_owned()),
             instance: "i1".to_owned(),
         }
+    }
+
+    #[test]
+    fn jobs_get_the_proxies_where_the_setting_says_so() {
+        let proxies = [("HTTPS_PROXY", "http://me:pw@p:1"), ("NO_PROXY", "x")];
+        let proxies = Environment(proxies.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let env = |job_proxy: bool| {
+            let own = Environment([("NO_PROXY".to_owned(), "own".to_owned())].into());
+            let action = Action::Run(Box::new(ContainerSpec { env: own, ..ContainerSpec::default() }));
+            let settings = Settings { job_proxy, proxies: proxies.clone(), ..settings() };
+            container_for(&action, None, &settings, &installation(), &[]).env.0
+        };
+        assert_eq!(env(false).into_keys().collect::<Vec<_>>(), ["NO_PROXY"]);
+        assert_eq!((env(true)["HTTPS_PROXY"].as_str(), env(true)["NO_PROXY"].as_str()), ("http://me:pw@p:1", "own"));
     }
 
     fn made(action: &Action, paths: &[&str]) -> ContainerSpec {
@@ -273,6 +295,7 @@ mod tests {
             [
                 "memory at /tmp",
                 "/run/user/docker.sock at /var/run/docker.sock",
+                "/srv/ca/ours.pem at /srv/ca/ours.pem ro",
                 "/srv/elsewhere at /srv/elsewhere",
                 "/srv/private at /srv/private",
                 "/srv/stack at /srv/stack",
@@ -282,7 +305,9 @@ mod tests {
             ]
         );
         let optional: Vec<PathBuf> =
-            ["/srv/elsewhere", "/srv/private", "/srv/stack/inside", "/srv/stack/keys"].map(PathBuf::from).into();
+            ["/srv/ca/ours.pem", "/srv/elsewhere", "/srv/private", "/srv/stack/inside", "/srv/stack/keys"]
+                .map(PathBuf::from)
+                .into();
         assert_eq!(deploy.optional, optional);
         assert!(rotate.optional.is_empty());
         let inside: Settings = serde_json::from_str(&deploy.env.0["TENDER_SETTINGS"]).unwrap();

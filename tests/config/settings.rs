@@ -100,3 +100,22 @@ fn jobs_are_hardened_where_the_setting_says_so() {
     assert_eq!(hardened(on, ", hardened: false, privileged: true"), Some(false));
     assert_eq!(hardened(on, ", privileged: true"), None, "it says neither");
 }
+
+#[test]
+fn authorities_are_in_a_file_of_certificates() {
+    let stack = Stack::new("plain");
+    fs::write(stack.dir.join("ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    fs::write(stack.dir.join("key.pem"), "-----BEGIN PRIVATE KEY-----\nhunter2\n").unwrap();
+    for (name, expected) in [
+        ("ca.pem", None),
+        ("key.pem", Some("holds no certificate in PEM form")),
+        ("none.pem", Some("there is no such file")),
+    ] {
+        fs::write(stack.dir.join("env.local"), format!("SCHEDULER_CA_FILE=$COMPOSE_DIR/{name}")).unwrap();
+        let loaded = stack.load();
+        let said = problems(&loaded);
+        assert_eq!(loaded.settings.ca_file.is_some(), expected.is_none(), "{said}");
+        assert!(expected.map_or(said.is_empty(), |e| said.contains(e)) && !said.contains("hunter2"), "{said}");
+        assert_eq!(loaded.files.contains(&stack.dir.join(name)), !name.starts_with("none"), "a change is noticed");
+    }
+}

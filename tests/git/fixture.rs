@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tender::git::{Examined, Git, GitOptions, HostKeyPolicy, give};
+use tender::git::{Examined, Git, GitOptions, HostKeyPolicy, Network, give};
 use tender::run::Verdict;
 
 /// Owner of the checkouts when the tests run as root.
@@ -101,6 +101,7 @@ impl Stack {
             host_keys: HostKeyPolicy::AcceptNew,
             deadline: Duration::from_secs(60),
             compose_dir: None,
+            network: Network::default(),
         }
     }
 

@@ -5,6 +5,8 @@
 
 mod files;
 mod fixture;
+mod https;
+mod httpsd;
 mod remotes;
 mod sshd;
 mod switching;

@@ -29,7 +29,7 @@ use serde::Serialize;
 
 use crate::config::{HostKeys, Installation, Settings};
 use crate::engine::{EngineError, Host};
-use crate::git::{Git, GitOptions, HostKeyPolicy};
+use crate::git::{Git, GitOptions, HostKeyPolicy, Network};
 use crate::journal::deploy::Ledgers;
 use crate::run::{CheckoutVerdict, DeployRecord, RunId, ServicePlan};
 use context::{Context, StopFlag};
@@ -94,6 +94,7 @@ pub async fn context<H: Host>(
         },
         deadline: GIT_LIMIT,
         compose_dir: Some(settings.compose_dir.clone()),
+        network: Network { proxies: settings.proxies.clone(), ca_file: settings.ca_file.clone() },
     });
     let ledgers = Ledgers::below(&settings.state_dir);
     let state_on_host = match host.me().await {

@@ -2,6 +2,7 @@
 
 mod place;
 mod program;
+mod proxies;
 
 pub use program::{Answer, Request, StagedService, main};
 
@@ -213,6 +214,7 @@ pub fn compose_environment(loaded: &Loaded) -> Environment {
     if loaded.settings.docker_config.is_none() {
         env.0.entry("DOCKER_CONFIG".to_owned()).or_insert_with(|| "/tmp/.docker".to_owned());
     }
+    proxies::add(&mut env, &loaded.settings);
     env.0.entry("PROXY_HTTP_PORT".to_owned()).or_insert_with(|| "80".to_owned());
     env
 }
