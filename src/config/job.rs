@@ -75,7 +75,10 @@ pub fn build(
         return None;
     }
     let extra = match written.action {
-        Action::Builtin(builtin) => job_extra::of(builtin, context, problems),
+        Action::Builtin(builtin) => {
+            let flags = node.get("dockerargs").and_then(Node::text).filter(|_| taken_over.is_some());
+            job_extra::of(builtin, flags, context, problems)
+        }
         _ => None,
     };
     let job = Job {
@@ -113,7 +116,7 @@ pub fn implicit(builtin: Builtin, context: &Context<'_>, problems: &mut Vec<Prob
     };
     let mut policy = job_policy::of_builtin(builtin, context);
     policy.missed = job_policy::missed_default(&schedule);
-    let extra = job_extra::of(builtin, context, problems);
+    let extra = job_extra::of(builtin, None, context, problems);
     Some(Job { enabled, extra, ..Job::new(name, schedule, Action::Builtin(builtin), policy) })
 }
 

@@ -7,8 +7,11 @@
 //! probe ─▶ evaluate (shell, probe.sh) ─▶ gather ─▶ Collected ─▶ resolve ─▶ Loaded
 //!                                                                  ├─ aliases, raw, validate: Settings
 //!                                                                  ├─ template: rendered texts
-//!                                                                  └─ job_list ─▶ job ─▶ job_action
+//!                                                                  └─ job_list ─▶ job ─▶ job_action ─▶ job_container
 //! ```
+//!
+//! The keys of job files stand in one table (`keys`), the flags of `docker run` in another
+//! (`docker_flags`); what is read and cannot be run yet is refused by `support`.
 
 mod aliases;
 mod compose_files;

@@ -55,6 +55,12 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
             let message = message.lines().next().unwrap_or_default();
             // The place stands in the origin already.
             let message = message.split(" at line ").next().unwrap_or(message).to_owned();
+            let message = if message.starts_with("budget breached") {
+                // The numbers of the library say nothing to who wrote the file.
+                "it comes to more values than a file may hold, aliases counted each time".to_owned()
+            } else {
+                message
+            };
             Err(YamlError { place, message })
         }
     }
