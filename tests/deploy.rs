@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tender::builtin::deploy::context::{Context, StopFlag};
+use tender::builtin::deploy::stage::Stage;
 use tender::builtin::deploy::{Ended, Wishes, run};
-use tender::config::{Installation, ProbeRequest, Settings, probe_main};
-use tender::engine::fake::{Fake, Script};
+use tender::config::{Installation, ProbeRequest, Settings, Template, probe_main};
+use tender::engine::fake::{Fake, Gate, Script};
 use tender::engine::{Created, Runs};
 use tender::git::{Git, GitOptions, HostKeyPolicy, Network};
 use tender::job::{ContainerSpec, MountSource};
-use tender::journal::deploy::{DeployState, FirstSteps, Good, HookState, Ledgers, Step};
+use tender::journal::deploy::{Before, DeployState, FirstSteps, Good, HookState, Ledgers, Step};
 use tender::run::{DeployOutcome, RevisionVector, RunId, ServiceAction, ServicePlan, labels};
+use tender::secret::Secret;
 
 /// A remote, a clone to work in, the checkout that is deployed, and the context of a deploy.
 struct Stack {
@@ -378,4 +380,114 @@ async fn a_hook_runs_once_however_often_its_deploy_is_taken_up() {
         assert_eq!(created, creates, "{what}");
         assert_eq!(host.names(), [""; 0], "{what}");
     }
+}
+
+#[tokio::test]
+async fn what_lay_there_before_a_crash_is_what_is_put_back() {
+    let (stack, _, conf) = with_templates(&HOOKS[..1]);
+    stack.context.host.script("tender-stack-2-p1", Script::exits(3));
+    // Cut off in the middle of rendering: one file is kept aside and half written, the other made.
+    let ledgers = &stack.context.ledgers;
+    fs::create_dir_all(ledgers.aside()).unwrap();
+    fs::write(ledgers.aside().join("2-0"), "original\n").unwrap();
+    fs::write(conf.join("site.conf"), "say he").unwrap();
+    fs::write(conf.join("new.conf"), "new\n").unwrap();
+    let mut journal = ledgers.journal().read().unwrap().unwrap();
+    for (name, kept) in [("site.conf", Some("2-0".to_owned())), ("new.conf", None)] {
+        journal.rendered.insert(conf.join(name), Before { dir: conf.clone(), kept });
+    }
+    ledgers.journal().write(&journal).unwrap();
+    assert_eq!(outcome(&stack.run().await.unwrap()), DeployOutcome::RolledBack);
+    assert_eq!(fs::read_to_string(conf.join("site.conf")).unwrap(), "original\n");
+    assert!(!conf.join("new.conf").exists());
+}
+
+/// The container of a step of this deploy, as it is while it runs.
+async fn step_of(stack: &Stack, name: &str) -> (ContainerSpec, DeployOutcome) {
+    let gate = Gate::new();
+    stack.context.host.script(name, Script::exits(0).waits(&gate));
+    let look = async {
+        let spec = loop {
+            match stack.context.host.spec(name) {
+                Some(spec) => break spec,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        gate.open();
+        spec
+    };
+    let (spec, ended) = tokio::join!(look, stack.run());
+    (spec, outcome(&ended.unwrap()))
+}
+
+#[tokio::test]
+async fn hooks_get_the_values_of_the_new_version() {
+    let (stack, _, conf) = with_templates(HOOKS);
+    let (spec, ended) = step_of(&stack, "tender-stack-2-p1").await;
+    assert_eq!(ended, DeployOutcome::Committed);
+    let value = |name: &str| spec.env.0.get(name).map(String::as_str);
+    assert_eq!((value("GREETING"), value("FROM_INCLUDE")), (Some("hello"), Some("1")));
+    assert_eq!(value("COMPOSE_DIR"), stack.checkout.to_str());
+    assert_eq!(spec.workdir.as_deref(), stack.checkout.to_str());
+    assert_eq!(spec.command, [conf.join("pre-docker-compose-up").display().to_string()]);
+    assert_eq!(spec.labels[labels::PARENT], "r");
+}
+
+#[tokio::test]
+async fn a_wrapper_is_told_nothing_that_the_stacks_files_set() {
+    let files = [
+        ("birdhouse-compose.sh", "#!/bin/sh\n"),
+        ("env.local", "EXTRA_CONF_DIRS=./conf BIRDHOUSE_LOG_DIR=/new/logs DOCKER_COMPOSE=own GREETING=hello\n"),
+    ];
+    let (stack, _, conf) = with_templates(&[&files[..], HOOKS].concat());
+    let mut journal = stack.context.ledgers.journal().read().unwrap().unwrap();
+    journal.services[0].action = ServiceAction::Create;
+    stack.context.ledgers.journal().write(&journal).unwrap();
+    let (spec, _) = step_of(&stack, "tender-stack-wrapper").await;
+    let names: Vec<&str> = spec.env.0.keys().map(String::as_str).collect();
+    assert_eq!(names, ["BIRDHOUSE_LOCAL_ENV", "COMPOSE_DIR", "COMPOSE_PROJECT_NAME"]);
+    let created = stack.context.host.calls_of("create");
+    assert!(!created.iter().any(|call| call.contains("-2-p")), "hooks are the wrapper's: {created:?}");
+    assert!(!conf.join("new.conf").exists(), "and so are templates");
+}
+
+fn template(dir: &Path, name: &str, text: &str) -> Template {
+    let target = dir.join(name);
+    let source = dir.join(format!("{name}.template"));
+    Template { source, target, dir: dir.to_owned(), mode: 0o644, text: Secret::new(text.into()) }
+}
+
+#[tokio::test]
+async fn a_stage_shows_what_will_be_rendered() {
+    let stack = Stack::new();
+    let to = push(&stack.author, &[(".gitignore", "conf/*.conf\n"), ("conf/keep", "")]);
+    git(&stack.checkout, &["pull", "-q"]);
+    let conf = stack.checkout.join("conf");
+    fs::write(conf.join("old.conf"), "old").unwrap();
+    stack.cut_off(&to, Step::Target, false);
+    let mut state = stack.context.ledgers.journal().read().unwrap().unwrap();
+    state.moves.clear();
+    let mut stage = Stage::lay_out(&stack.context, &state).await.unwrap();
+    assert_eq!(stage.overlays, []);
+    // Nothing moves: a file that is there gets a mount over it, and only where it differs.
+    let old = template(&conf, "old.conf", "old");
+    assert_eq!(stage.render(&stack.context, &[old]).await.unwrap().len(), 0);
+    let changed = template(&conf, "old.conf", "changed");
+    assert_eq!(stage.render(&stack.context, std::slice::from_ref(&changed)).await.unwrap().len(), 1);
+    let targets = |stage: &Stage| stage.overlays.iter().map(|o| o.target.clone()).collect::<Vec<_>>();
+    assert_eq!(targets(&stage), [conf.join("old.conf")]);
+    assert!(stage.render(&stack.context, &[changed]).await.unwrap().is_empty(), "once is enough");
+    // A new one needs its checkout laid out: nothing is written in the checkout itself.
+    let new = template(&conf, "new.conf", "new");
+    assert_eq!(stage.render(&stack.context, &[new]).await.unwrap().len(), 1);
+    assert_eq!(targets(&stage), [stack.checkout.clone(), conf.join("old.conf")]);
+    let tree = stack.context.ledgers.stage().join("2/0");
+    assert_eq!(fs::read_to_string(tree.join("conf/new.conf")).unwrap(), "new");
+    assert!(!conf.join("new.conf").exists());
+    assert_eq!(fs::read_to_string(conf.join("old.conf")).unwrap(), "old");
+    // Outside of all checkouts a new file has no place.
+    let outside = template(Path::new("/nowhere/conf"), "x.conf", "x");
+    let staged = stage.render(&stack.context, std::slice::from_ref(&outside)).await.unwrap();
+    assert_eq!(stage.unstaged(&staged).collect::<Vec<_>>(), [&outside.target]);
+    stage.remove().unwrap();
 }
