@@ -85,6 +85,9 @@ fn print(context: &Context, checkouts: &[CheckoutVerdict], document: &Value) -> 
             )?;
         }
     }
+    for path in document["rendered"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        out.line(format!("rendered anew: {path}"))?;
+    }
     for blocked in document["blocked"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         out.line(out.bad(&format!("blocked: {blocked}")))?;
     }

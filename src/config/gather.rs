@@ -150,14 +150,17 @@ fn brings(dir: &Path) -> Brings {
 fn find_legacy(collected: &mut Collected, compose_file: &Path) {
     let Some(text) = collected.files.get(compose_file).map(Text::lossy) else { return };
     let lookup = |name: &str| collected.values.get(name).map(|g| g.value.lossy());
+    let skip =
+        lookup("BIRDHOUSE_COMPOSE_TEMPLATE_SKIP").is_some_and(|value| super::values::truth(&value) == Some(true));
     match compose_files::legacy_job_files(&text, &collected.compose_dir, &lookup) {
         Ok(files) => {
             for path in files.into_iter().flat_map(job_files) {
                 let mut template = path.clone().into_os_string();
                 template.push(".template");
                 let template = PathBuf::from(template);
-                // The template is newer than what was made of it at the last deploy.
-                let (path, is_template) = if template.is_file() { (template, true) } else { (path, false) };
+                // Unless somebody else renders, the template is newer than what was made of it at the last deploy.
+                let (path, is_template) =
+                    if template.is_file() && !(skip && path.is_file()) { (template, true) } else { (path, false) };
                 if collected.job_files.iter().any(|j| j.path == path) {
                     continue;
                 }

@@ -315,6 +315,8 @@ mod tests {
         for builtin in Builtin::ALL {
             let spec = made(&Action::Builtin(*builtin), &[]);
             assert!(spec.read_only && !spec.privileged && spec.labels.is_empty(), "{builtin}");
+            // The stack's own values are read anew: one in here would outlive its change.
+            assert!(spec.env.0.keys().all(|name| name.starts_with("TENDER_")), "{builtin}: {:?}", spec.env);
             assert_eq!(spec.cap_drop, ["ALL"], "{builtin}");
             assert_eq!(spec.cap_add, builtin.needs().capabilities, "{builtin}");
             assert_eq!(spec.security_opt, ["no-new-privileges"], "{builtin}");

@@ -64,3 +64,17 @@ fn a_conf_dir_inside_another_one_brings_nothing_twice() {
     let targets: Vec<_> = stack.load().templates.into_iter().map(|t| t.target).collect();
     assert_eq!(targets.len(), 2, "{targets:?}");
 }
+
+/// Values are those of the last reading, never of the one that made a container before.
+#[test]
+fn jobs_take_their_values_anew() {
+    let stack = Stack::new("templates");
+    let job = "- {name: greet, schedule: '@daily', command: echo, image: busybox, dockerargs: -e SITE=$SITE_NAME}";
+    let path = stack.dir.join("env.local");
+    let text = fs::read_to_string(&path).unwrap() + &format!("AUTODEPLOY_EXTRA_SCHEDULER_JOBS=\"{job}\"\n");
+    let site = || format!("{:?}", stack.load().job("greet").unwrap().action);
+    fs::write(&path, &text).unwrap();
+    assert!(site().contains("\"SITE\": \"example\""), "{}", site());
+    fs::write(&path, text.replace("=example", "=other")).unwrap();
+    assert!(site().contains("\"SITE\": \"other\""), "{}", site());
+}

@@ -79,6 +79,10 @@ async fn dirty() {
     git(&stack.checkout, &["checkout", "-q", "a"]);
     stack.write(&[("untracked", "1")]);
     assert_eq!(stack.verdict().await, (Verdict::Dirty, "changed here: untracked".into()));
+    stack.write(&[("untracked.template", "t")]);
+    let (_, why) = stack.verdict().await;
+    assert!(why.contains("untracked (made from its .template: add it to .gitignore)"), "{why}");
+    std::fs::remove_file(stack.checkout.join("untracked.template")).unwrap();
     stack.write(&[("untracked", ""), ("d/x", "")]);
     assert_eq!(stack.verdict().await.0, Verdict::Dirty);
     git(&stack.checkout, &["checkout", "-q", "d/x"]);
