@@ -1,32 +1,21 @@
 //! The documents about jobs and containers, completed and without any secret.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::instant;
-use crate::config::{Loaded, Problem, config_document, container_document, job_document};
+use crate::config::{Loaded, Masking, Problem, config_document, container_document, job_document};
 use crate::job::{Action, ContainerSpec, Job};
-use crate::secret::{MASK, is_secret_name};
-
-/// Shorter values are too likely to be a part of something else.
-const SHORTEST_SECRET: usize = 6;
 
 /// The values of a configuration that no document may hold, wherever they were expanded to.
 #[derive(Debug, Default)]
-pub(super) struct Secrets(Vec<String>);
+pub(super) struct Secrets(Masking);
 
 impl Secrets {
     /// The values of all variables whose name tells of a secret.
     pub(super) fn of(loaded: &Loaded) -> Self {
-        let variables = loaded.environment.0.iter();
-        let values = loaded.values.iter().map(|(name, sourced)| (name, &sourced.value));
-        let secret = |(name, value): &(&String, &String)| is_secret_name(name) && value.len() >= SHORTEST_SECRET;
-        let values: BTreeSet<String> = variables.chain(values).filter(secret).map(|(_, value)| value.clone()).collect();
-        let mut values: Vec<String> = values.into_iter().collect();
-        // The longest first: one secret may be a part of another.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        Self(values)
+        let variables = loaded.environment.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let values = loaded.values.iter().map(|(name, sourced)| (name.as_str(), sourced.value.as_str()));
+        Self(Masking::of_variables(variables.chain(values)))
     }
 
     /// Masks the places of a container's or an exec's document that free text goes to.
@@ -39,7 +28,7 @@ impl Secrets {
     }
 
     fn masked(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+        self.0.masked(text)
     }
 
     fn mask_all(&self, value: &mut Value) {
@@ -152,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_job_is_complete_and_holds_no_secret() {
-        let secrets = Secrets(vec!["hunter22".to_owned()]);
+        let secrets = Secrets(Masking::of_variables([("TOKEN", "hunter22")]));
         let own = |action: &Action| match action {
             Action::Run(spec) => (**spec).clone(),
             _ => ContainerSpec { image: "tender".into(), ..ContainerSpec::default() },

@@ -26,6 +26,8 @@ mod env_file;
 mod evaluate;
 mod expand;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gather;
 mod hook;
 mod job;
@@ -74,6 +76,7 @@ pub use keys::job_keys_markdown;
 pub use legacy::legacy_table_markdown;
 pub use load::{LoadError, load, look};
 pub use loaded::{ConfDir, Loaded, Sourced};
+pub use masking::Masking;
 pub use origin::{Origin, Place};
 pub use probe::{
     Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, Written, collect_here,

@@ -11,6 +11,8 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (name.len() / 5).clamp(1, 4);
     names
         .into_iter()
+        // The distance costs the product of the lengths, and a name in a file may be of any length.
+        .filter(|n| n.len().abs_diff(name.len()) <= limit)
         .map(|n| (strsim::damerau_levenshtein(name, n), n))
         .filter(|(distance, _)| *distance <= limit)
         .min()

@@ -213,6 +213,22 @@ fn add_pair(pairs: &mut Variables, record: &[u8]) {
     }
 }
 
+/// The variables of a whole dump, as they are taken from a shell.
+#[cfg(any(test, fuzzing))]
+pub fn dumped(bytes: &[u8]) -> Variables {
+    let (events, received) = channel();
+    read_records(bytes, &events);
+    let mut pairs = Variables::new();
+    for event in received.try_iter() {
+        if let Event::Record(record) = event
+            && frame_end(&record).is_none()
+        {
+            add_pair(&mut pairs, &record);
+        }
+    }
+    pairs
+}
+
 /// A path or value as one word of shell code on one line.
 pub fn word(value: &[u8]) -> Vec<u8> {
     let mut out = vec![b'\''];

@@ -34,7 +34,8 @@ pub fn words(text: &str) -> Result<Vec<String>, String> {
 /// A word in quotes that a shell reads as this text.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    let assigns = word.split_once('=').is_some_and(|(name, _)| is_name(name));
+    if !word.is_empty() && word.chars().all(plain) && !assigns {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))

@@ -46,7 +46,12 @@ pub struct YamlError {
 /// # Errors
 /// When the text is no YAML, with the place of the first mistake.
 pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
-    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::FirstWins, with_snippet: false };
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::FirstWins,
+        with_snippet: false,
+        // Aliases of aliases grow without bound; the default lets a line of them take a second.
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 },
+    };
     match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options) {
         Ok(documents) => Ok(documents.into_iter().map(|d| node(d, text)).collect()),
         Err(error) => {
