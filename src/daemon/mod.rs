@@ -138,7 +138,10 @@ async fn run(options: ServeOptions) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => daemon.start_look(None),
+            _ = hangup.recv() => {
+                tracing::info!("SIGHUP: the configuration is read again");
+                daemon.start_look(None);
+            }
             ring = alarm.next(next) => match ring {
                 Ring::Due => daemon.plan_due().await,
                 Ring::Stepped(step) => daemon.clock_stepped(step.from, step.to).await,

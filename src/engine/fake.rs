@@ -90,6 +90,11 @@ impl Fake {
         self.world.borrow_mut().scripts.entry(key.to_owned()).or_default().push_back(script);
     }
 
+    /// What they do from now on, whatever was said before.
+    pub fn rescript(&self, key: &str, script: Script) {
+        self.world.borrow_mut().scripts.insert(key.to_owned(), [script].into());
+    }
+
     /// What commands executed in the container of this name do.
     pub fn script_exec(&self, name: &str, script: Script) {
         self.script(&format!("exec {name}"), script);

@@ -23,6 +23,13 @@ pub struct Reloaded {
     pub refused: Vec<String>,
 }
 
+impl Reloaded {
+    /// Whether anything is not as it was.
+    pub const fn is_change(&self) -> bool {
+        !(self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty() && self.settings.is_empty())
+    }
+}
+
 impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |jobs: &[JobName]| jobs.iter().map(JobName::as_str).collect::<Vec<_>>().join(", ");

@@ -47,7 +47,7 @@ pub fn fingerprint(collected: &Collected) -> Fingerprint {
 }
 
 #[cfg(test)]
-mod examples {
+pub mod examples {
     use super::*;
     use crate::config::{Gathered, Installation, JobFile, Text, resolve};
     use crate::job::MountSource;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Daemon, troubles};
-use crate::engine::{Life, Runs};
+use crate::engine::{Host, Life, Runs};
 use crate::job::{Action, Builtin, JobName};
 use crate::journal::deploy::{Ledgers, Step};
 use crate::run::{Outcome, RunRecord, Trigger, labels};
@@ -12,7 +12,7 @@ use crate::run::{Outcome, RunRecord, Trigger, labels};
 /// Pauses before a deploy that was cut off is taken up again, by attempt; in seconds.
 const RESUME_AFTER: [u64; 4] = [0, 10, 60, 300];
 
-impl Daemon {
+impl<E: Runs + Host + 'static> Daemon<E> {
     /// A deploy's container has ended: what it says, what it left behind, and whether to go on.
     pub(super) async fn after_deploy(&mut self, record: &RunRecord) {
         let word = record.result.as_ref().and_then(|r| r.get("outcome")).and_then(|o| o.as_str()).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::daemon::configuration::{InForce, Look, Looks, View, Watch};
 use crate::daemon::health::{Reasons, troubles};
 use crate::daemon::options::ServeOptions;
 use crate::daemon::snapshot;
-use crate::engine::docker::Docker;
+use crate::engine::{Host, Runs};
 use crate::job::JobName;
 use crate::run::{Command, RunId, RunRecord, SkipRow, Snapshot, Trigger};
 use crate::runner::labels::Identity;
@@ -32,16 +32,16 @@ use crate::store::{Lease, Opened, Store};
 const BOOT: i64 = 600;
 
 /// All that the loop works on.
-pub(in crate::daemon) struct Daemon {
+pub(in crate::daemon) struct Daemon<E> {
     options: ServeOptions,
-    engine: Rc<Docker>,
+    engine: Rc<E>,
     installation: Installation,
     /// Id of the own container; empty outside one.
     container: String,
     store: Store,
     lease: Lease,
     pictures: watch::Sender<Snapshot>,
-    runner: Option<Runner<Docker>>,
+    runner: Option<Runner<E>>,
     planner: Option<Planner>,
     in_force: Option<InForce>,
     reasons: Reasons,
@@ -65,11 +65,11 @@ pub(in crate::daemon) struct Daemon {
     begun: DateTime<Utc>,
 }
 
-impl Daemon {
+impl<E: Runs + Host + 'static> Daemon<E> {
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own, and it is called once")]
     pub(in crate::daemon) fn new(
         options: ServeOptions,
-        engine: Rc<Docker>,
+        engine: Rc<E>,
         installation: Installation,
         container: String,
         opened: Opened,

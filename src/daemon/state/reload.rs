@@ -11,7 +11,7 @@ use crate::daemon::configuration::{
     Asker, Found, InForce, Look, Verdict, changes, hold_state_dir, judge, keep, kept, look,
 };
 use crate::daemon::health::Trouble;
-use crate::engine::docker::Docker;
+use crate::engine::{Host, Runs};
 use crate::run::Reloaded;
 use crate::runner::probe::ContainerProbe;
 
@@ -24,7 +24,7 @@ const RETRY_RECOVERY: Duration = Duration::from_secs(5);
 /// What a look leads to.
 type Answer = Result<Reloaded, String>;
 
-impl Daemon {
+impl<E: Runs + Host + 'static> Daemon<E> {
     /// Reads the configuration aside; the loop goes on.
     pub(in crate::daemon) fn start_look(&mut self, asker: Option<Asker>) {
         if self.looks.ask(asker) {
@@ -191,7 +191,11 @@ impl Daemon {
             0 => self.reasons.clear(troubles::CONFIG_REFUSED),
             n => self.reasons.raise(troubles::CONFIG_REFUSED, format!("{n} parts of the configuration were refused")),
         }
-        tracing::info!(stack = %loaded.settings.project, "configuration in force: {reloaded}");
+        if self.in_force.is_none() || reloaded.is_change() {
+            tracing::info!(stack = %loaded.settings.project, "configuration in force: {reloaded}");
+        } else {
+            tracing::debug!("the configuration was read again, and nothing of it concerns the scheduler");
+        }
         let complete = loaded.complete;
         self.in_force = Some(new);
         if complete {
@@ -226,13 +230,16 @@ impl Daemon {
 }
 
 /// The probe of the scheduler: a container on its engine.
-struct Inside {
-    engine: Rc<Docker>,
+struct Inside<E> {
+    engine: Rc<E>,
     installation: Installation,
 }
 
-impl Probe for Inside {
+impl<E: Host> Probe for Inside<E> {
     async fn collect(&self, request: &ProbeRequest) -> anyhow::Result<Collected> {
         ContainerProbe::new(&*self.engine, &self.installation, "config").collect(request).await
     }
 }
+
+#[cfg(test)]
+mod tests;
