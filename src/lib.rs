@@ -13,7 +13,7 @@
 //! Layers, arrows point down, no imports within a layer (`tests/layers.rs` holds the code to it):
 //! `main` → [`cli`] → [`daemon`], [`builtin`] → [`handover`], [`web`], [`scheduler`], [`runner`]
 //! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
-//! → [`schedule`] → [`secret`].
+//! → [`schedule`] → [`secret`], [`nearest`].
 
 pub mod builtin;
 pub mod cli;
@@ -25,6 +25,7 @@ pub mod git;
 pub mod handover;
 pub mod job;
 pub mod journal;
+pub mod nearest;
 pub mod run;
 pub mod runner;
 pub mod schedule;

@@ -224,7 +224,7 @@ fn jobs_have_the_promised_shape_in_the_order_of_their_definition() {
         (&mount["source"], &mount["target"], &mount["read_only"]),
         (&json!("/srv/data"), &json!("/data"), &json!(true))
     );
-    assert_eq!(backup["on_success"], json!([]));
+    assert_eq!(backup["after_success"], json!([]));
     assert_eq!(backup["policy"]["overlap"], "skip");
     for key in ["timeout_ms", "locks", "missed"] {
         assert!(backup["policy"].get(key).is_some(), "{key}");
@@ -255,8 +255,12 @@ fn settings_come_with_their_source_and_without_secrets() {
     }
     let zone = &document["settings"]["SCHEDULER_TIMEZONE"];
     assert_eq!((&zone["value"], &zone["source"]), (&json!("Europe/Berlin"), &json!(stack.path("stack/env.local"))));
-    let text = stack.run(&["config"]).ends(0).says("Europe/Berlin").says("***").out;
-    assert!(!text.contains("hunter2222"), "{text}");
+    let text = stack.run(&["config"]).ends(0).says("Europe/Berlin").out;
+    assert!(!text.contains("hunter2222") && !text.contains("DB_PASSWORD "), "{text}");
+    let all = stack.run(&["config", "--all"]).ends(0).says("DB_PASSWORD").says("***").out;
+    assert!(!all.contains("hunter2222"), "{all}");
+    let document = stack.run(&["config", "--all", "--json"]).ends(0).json();
+    assert_eq!(document["variables"]["DB_PASSWORD"]["value"], "***");
 }
 
 #[test]

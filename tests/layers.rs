@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["run"],
     &["job"],
     &["schedule"],
-    &["secret"],
+    &["secret", "nearest"],
 ];
 
 /// Crate → the rooms that may name it.
@@ -42,6 +42,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("tabled", &["cli"]),
+    ("annotate_snippets", &["cli"]),
+    ("strsim", &["nearest"]),
     ("tracing_subscriber", &["cli"]),
 ];
 

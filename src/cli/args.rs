@@ -42,12 +42,12 @@ pub(super) enum Cmd {
     /// Say everything that is wrong with the configuration
     Check(Form),
     /// Show the effective settings and where each comes from
-    Config(Form),
+    Config(Config),
     /// List the jobs
     Jobs(Form),
     /// Show when jobs, or any schedule, are due next
     Next(Next),
-    /// Say in plain English what a schedule means
+    /// Say in plain English what a schedule means, or what a job does
     Explain(Explain),
     /// Run a job now
     Run(Run),
@@ -97,6 +97,15 @@ pub(super) struct Form {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Config {
+    /// All variables, not only settings
+    #[arg(long)]
+    pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) form: Form,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Next {
     /// Only this job
     pub(super) job: Option<String>,
@@ -118,9 +127,11 @@ pub(super) struct Next {
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// The schedule, such as "7 5 * * *"
-    #[arg(required = true, allow_hyphen_values = true)]
-    pub(super) schedule: Vec<String>,
+    /// A schedule such as "7 5 * * *", or the name of a job
+    #[arg(required = true, value_name = "SCHEDULE|JOB")]
+    pub(super) what: Vec<String>,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,8 @@
-//! `tender check` and `tender config`: what the configuration says, and what is wrong with it.
-
-use serde_json::Value;
+//! `tender check`: what is wrong with the configuration.
 
 use super::args::Form;
 use super::context::Context;
-use super::{document, exit, load};
+use super::{diagnostic, exit, load};
 use crate::config::{self, Problem, Severity};
 
 /// `tender check`: every mistake in one go.
@@ -17,11 +15,14 @@ pub(super) async fn check(context: &Context, args: &Form) -> anyhow::Result<u8> 
         }
         Err(error) => return Err(load::failure(error)),
     };
-    let problems = document::problems(&loaded);
+    let problems = diagnostic::sorted(&loaded.problems);
     if args.json {
-        context.out.json(&config::problems_document(&problems))?;
+        context.out.json(&config::problems_document(problems))?;
     } else {
-        print(context, &problems)?;
+        for problem in problems {
+            context.out.problem(problem)?;
+            context.out.line("")?;
+        }
         context.out.line(verdict(&loaded.problems, loaded.jobs.len()))?;
     }
     Ok(if loaded.has_errors() { exit::CONFIG } else { exit::DONE })
@@ -44,48 +45,6 @@ fn verdict(problems: &[Problem], jobs: usize) -> String {
 
 fn counted(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
-fn print(context: &Context, problems: &[Problem]) -> anyhow::Result<()> {
-    for problem in problems {
-        let text = problem.to_string();
-        let (word, rest) = text.split_once(':').unwrap_or((&text, ""));
-        let word = match problem.severity {
-            Severity::Error => context.out.bad(word),
-            Severity::Warning => context.out.doubtful(word),
-        };
-        context.out.line(format!("{word}:{rest}"))?;
-    }
-    Ok(())
-}
-
-/// `tender config`: the effective values with their source.
-pub(super) async fn config(context: &Context, args: &Form) -> anyhow::Result<u8> {
-    let loaded = load::loaded(context).await?;
-    let out = context.out;
-    let document = document::config(&loaded);
-    if args.json {
-        out.json(&document)?;
-        return Ok(if loaded.has_errors() { exit::CONFIG } else { exit::DONE });
-    }
-    out.line(format!("compose dir: {}", loaded.settings.compose_dir.display()))?;
-    for checkout in &loaded.settings.checkouts {
-        out.line(format!("checkout: {}", checkout.display()))?;
-    }
-    for dir in &loaded.conf_dirs {
-        let reason = dir.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let state = if dir.active { "conf dir" } else { "conf dir, not used" };
-        out.line(format!("{state}: {}{reason}", dir.path.display()))?;
-    }
-    for file in &loaded.compose_files {
-        out.line(format!("compose file: {}", file.display()))?;
-    }
-    out.line("")?;
-    let word = |setting: &Value, key: &str| setting[key].as_str().unwrap_or_default().replace('\n', "\\n");
-    let settings = document["settings"].as_object().into_iter().flatten();
-    let set = settings.map(|(name, setting)| [name.clone(), word(setting, "value"), word(setting, "source")]);
-    out.table(["name", "value", "source"], set)?;
-    Ok(load::report(&loaded))
 }
 
 #[cfg(test)]

@@ -3,106 +3,77 @@
 use serde_json::{Value, json};
 
 use super::instant;
-use crate::config::{Loaded, Masking, Problem, config_document, container_document, job_document};
+use crate::config::{Masking, container_document, job_document};
 use crate::job::{Action, ContainerSpec, Job};
+use crate::secret::shown;
 
-/// The values of a configuration that no document may hold, wherever they were expanded to.
-#[derive(Debug, Default)]
-pub(super) struct Secrets(Masking);
-
-impl Secrets {
-    /// The values of all variables whose name tells of a secret.
-    pub(super) fn of(loaded: &Loaded) -> Self {
-        let variables = loaded.environment.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let values = loaded.values.iter().map(|(name, sourced)| (name.as_str(), sourced.value.as_str()));
-        Self(Masking::of_variables(variables.chain(values)))
-    }
-
-    /// Masks the places of a container's or an exec's document that free text goes to.
-    fn mask(&self, document: &mut Value) {
-        for key in ["command", "entrypoint", "env", "labels"] {
-            if let Some(part) = document.get_mut(key) {
-                self.mask_all(part);
-            }
+/// Masks the places of a container's or an exec's document that free text goes to.
+fn mask(masking: &Masking, document: &mut Value) {
+    for key in ["command", "entrypoint", "env", "labels"] {
+        if let Some(part) = document.get_mut(key) {
+            masking.mask(part);
         }
     }
-
-    fn masked(&self, text: &str) -> String {
-        self.0.masked(text)
-    }
-
-    fn mask_all(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => *text = self.masked(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.mask_all(item)),
-            Value::Object(entries) => entries.values_mut().for_each(|item| self.mask_all(item)),
-            _ => {}
-        }
-    }
-}
-
-/// The problems of a configuration, as people and documents see them.
-pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
-    let secrets = Secrets::of(loaded);
-    let masked = |text: &Option<String>| text.as_deref().map(|text| secrets.masked(text));
-    let problems = loaded.problems.iter().map(|problem| Problem {
-        value: masked(&problem.value),
-        message: secrets.masked(&problem.message),
-        hint: masked(&problem.hint),
-        ..problem.clone()
-    });
-    problems.collect()
-}
-
-/// The document about a configuration.
-pub(super) fn config(loaded: &Loaded) -> Value {
-    let mut document = config_document(loaded);
-    let secrets = Secrets::of(loaded);
-    if let Some(settings) = document["settings"].as_object_mut() {
-        // A path is no secret, even where a folder is called like somebody's password.
-        let values = settings.values_mut().filter_map(|setting| setting.get_mut("value"));
-        values
-            .filter(|value| !value.as_str().is_some_and(|text| text.starts_with('/')))
-            .for_each(|v| secrets.mask_all(v));
-    }
-    document["problems"] = json!(problems(loaded));
-    document
 }
 
 /// The document about a job. `container` gives the container that an action runs in.
 pub(super) fn job(
     job: &Job,
     next: Option<chrono::DateTime<chrono::Utc>>,
-    secrets: &Secrets,
+    masking: &Masking,
     container: &dyn Fn(&Action) -> ContainerSpec,
 ) -> Value {
     let mut document = job_document(job);
     document["next"] = json!(next.map(|at| instant::zoned(at, job.schedule.zone())));
-    complete(&mut document, &job.action, secrets, container);
+    complete(&mut document, &job.action, masking, container);
     for (key, list) in job.follow_ups.lists() {
         for (at, action) in list.iter().enumerate() {
-            complete(&mut document[key][at], action, secrets, container);
+            complete(&mut document[key][at], action, masking, container);
         }
     }
     document
 }
 
-fn complete(document: &mut Value, action: &Action, secrets: &Secrets, container: &dyn Fn(&Action) -> ContainerSpec) {
+fn complete(document: &mut Value, action: &Action, masking: &Masking, container: &dyn Fn(&Action) -> ContainerSpec) {
     match action {
-        Action::Exec(_) => secrets.mask(&mut document["exec"]),
         // What its service is made of is known to compose alone.
-        Action::ServiceRun(_) => secrets.mask(&mut document["service-run"]),
-        Action::Run(_) | Action::Builtin(_) | Action::Http(_) | Action::Host(_) => {
-            document["container"] = self::container(&container(action), secrets);
-        }
+        Action::ServiceRun(_) => return mask(masking, &mut document["service-run"]),
+        Action::Exec(_) => mask(masking, &mut document["exec"]),
+        Action::Http(_) => masking.mask(&mut document["http"]),
+        Action::Host(_) => masking.mask(&mut document["host"]),
+        Action::Run(_) | Action::Builtin(_) => {}
     }
+    document["container"] = self::container(&container(action), masking);
 }
 
 /// The document about a container.
-pub(super) fn container(spec: &ContainerSpec, secrets: &Secrets) -> Value {
+pub(super) fn container(spec: &ContainerSpec, masking: &Masking) -> Value {
     let mut document = container_document(spec);
-    secrets.mask(&mut document);
+    for value in document["env"].as_object_mut().into_iter().flat_map(|env| env.values_mut()) {
+        // What a container of our own is told: names that tell of secrets stand inside.
+        if let Some(Value::Object(told)) = value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+            let mut told = Value::Object(told);
+            mask_names(&mut told);
+            *value = Value::String(told.to_string());
+        }
+    }
+    mask(masking, &mut document);
     document
+}
+
+fn mask_names(document: &mut Value) {
+    match document {
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                match value {
+                    Value::String(text) => *text = shown(name, text).into_owned(),
+                    _ => mask_names(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mask_names),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -141,13 +112,13 @@ mod tests {
 
     #[test]
     fn a_job_is_complete_and_holds_no_secret() {
-        let secrets = Secrets(Masking::of_variables([("TOKEN", "hunter22")]));
+        let masking = Masking::of([("DB_PASSWORD", "hunter22")]);
         let own = |action: &Action| match action {
             Action::Run(spec) => (**spec).clone(),
             _ => ContainerSpec { image: "tender".into(), ..ContainerSpec::default() },
         };
         let at = chrono::DateTime::from_timestamp(1_774_746_000, 0);
-        let document = job(&sample(), at, &secrets, &own);
+        let document = job(&sample(), at, &masking, &own);
         assert!(!document.to_string().contains("hunter22"));
         assert_eq!(document["next"], "2026-03-29T03:00:00+02:00");
         assert_eq!(document["container"]["command"][2], "login ***");

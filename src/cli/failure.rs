@@ -58,12 +58,7 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
 
 /// `; did you mean "…"?` for a name that is known, and looks like the one that is not.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let name = name.to_lowercase();
-    known
-        .map(|candidate| (strsim::jaro_winkler(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| format!("; did you mean {candidate:?}?"))
+    crate::nearest::nearest(name, known).map(|near| format!("; did you mean {near:?}?"))
 }
 
 #[cfg(test)]

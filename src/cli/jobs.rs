@@ -4,9 +4,9 @@ use chrono::Utc;
 
 use super::args::Form;
 use super::context::Context;
-use super::document::{self, Secrets};
-use super::{exit, instant, load};
+use super::{document, exit, instant, load};
 use crate::job::{Action, Job};
+use crate::secret::Environment;
 
 /// `tender jobs`: prints what is good and reports the rest.
 pub(super) async fn jobs(context: &Context, args: &Form) -> anyhow::Result<u8> {
@@ -15,10 +15,11 @@ pub(super) async fn jobs(context: &Context, args: &Form) -> anyhow::Result<u8> {
     let now = Utc::now();
     let next = |job: &Job| job.enabled.then(|| job.schedule.next_after(now)).flatten();
     if args.json {
-        let secrets = Secrets::of(&loaded);
+        let masking = loaded.masking();
         let document = loaded.jobs.iter().map(|job| {
-            let container = |action: &Action| load::container(action, Some(job), &loaded, &installation);
-            document::job(job, next(job), &secrets, &container)
+            let container =
+                |action: &Action| load::container(action, &Environment::default(), Some(job), &loaded, &installation);
+            document::job(job, next(job), &masking, &container)
         });
         context.out.json(&document.collect::<Vec<_>>())?;
     } else if loaded.jobs.is_empty() {
@@ -62,8 +63,8 @@ pub(super) async fn dry_run(context: &Context, name: &str, env: &[(String, Strin
         return Err(super::failure::Failure::usage(super::control::no_job(name, known)));
     };
     let installation = load::installation(context).await;
-    let mut container = load::container(&job.action, Some(job), &loaded, &installation);
-    container.env.0.extend(env.iter().cloned());
-    context.out.json(&document::container(&container, &Secrets::of(&loaded)))?;
+    let extra = Environment(env.iter().cloned().collect());
+    let container = load::container(&job.action, &extra, Some(job), &loaded, &installation);
+    context.out.json(&document::container(&container, &loaded.masking()))?;
     Ok(exit::DONE)
 }

@@ -5,14 +5,15 @@
 
 use super::context::Context;
 use super::failure::Failure;
-use super::{document, exit, out};
+use super::{exit, out};
 use crate::config::{self, Installation, LoadError, Loaded, ProcessProbe, Severity};
 use crate::engine::docker::Docker;
 use crate::engine::{Host, Me};
 use crate::job::{Action, ContainerSpec, Job, MountSource};
-use crate::runner::container::container_for;
+use crate::runner::container::container_of_run;
 use crate::runner::installation::{self, SOCKET};
 use crate::runner::probe::ContainerProbe;
+use crate::secret::Environment;
 
 /// The configuration, or why there is none.
 ///
@@ -48,14 +49,16 @@ pub(super) async fn installation(context: &Context) -> Installation {
     deployed(context).await.map_or_else(on_a_desk, |(_, installation)| installation)
 }
 
-/// The container that an action of a job runs in.
+/// The container that an action of a job runs in. The run itself adds labels, and its own id to the
+/// environment.
 pub(super) fn container(
     action: &Action,
+    extra: &Environment,
     job: Option<&Job>,
     loaded: &Loaded,
     installation: &Installation,
 ) -> ContainerSpec {
-    container_for(action, job, &loaded.settings, installation, &loaded.paths)
+    container_of_run(action, extra, job, &loaded.settings, installation, &loaded.paths)
 }
 
 /// The error with its exit code: that of missing configuration, or what kept the look from succeeding.
@@ -68,7 +71,7 @@ pub(super) fn failure(error: LoadError) -> anyhow::Error {
 
 /// Reports what was refused on standard error, and gives the exit code.
 pub(super) fn report(loaded: &Loaded) -> u8 {
-    for problem in document::problems(loaded) {
+    for problem in &loaded.problems {
         if problem.severity == Severity::Error {
             out::remark(problem);
         }

@@ -8,8 +8,12 @@ mod check;
 mod context;
 mod control;
 mod deploys;
+mod describe;
+mod diagnostic;
 mod document;
+mod effective;
 pub mod exit;
+mod explain;
 mod failure;
 mod history;
 mod inside;
@@ -61,10 +65,10 @@ fn perform(command: Cmd, context: &Context) -> anyhow::Result<u8> {
     match command {
         Cmd::Serve => serve::serve(context),
         Cmd::Check(args) => context.block_on(check::check(context, &args)),
-        Cmd::Config(args) => context.block_on(check::config(context, &args)),
+        Cmd::Config(args) => context.block_on(effective::config(context, &args)),
         Cmd::Jobs(args) => context.block_on(jobs::jobs(context, &args)),
         Cmd::Next(args) => context.block_on(next::next(context, &args)),
-        Cmd::Explain(args) => next::explain(context, &args),
+        Cmd::Explain(args) => context.block_on(explain::explain(context, &args)),
         Cmd::Run(args) => context.block_on(run::run(context, &args)),
         Cmd::Runs(args) => context.block_on(runs::runs(context, &args)),
         Cmd::Logs(args) => context.block_on(logs::logs(context, &args)),

@@ -1,10 +1,10 @@
-//! `tender next` and `tender explain`: when schedules are due.
+//! `tender next`: when schedules are due.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
 
-use super::args::{Explain, Next};
+use super::args::Next;
 use super::context::{Context, zone};
 use super::control::no_job;
 use super::failure::Failure;
@@ -78,14 +78,7 @@ async fn of_jobs(context: &Context, args: &Next) -> anyhow::Result<u8> {
     Ok(load::report(&loaded))
 }
 
-/// `tender explain`: the schedule may be quoted or not.
-pub(super) fn explain(context: &Context, args: &Explain) -> anyhow::Result<u8> {
-    let schedule = parsed(&args.schedule.join(" "), context.default_zone()?, "")?;
-    context.out.line(schedule.explain())?;
-    Ok(exit::DONE)
-}
-
-fn parsed(text: &str, zone: Tz, seed: &str) -> anyhow::Result<Schedule> {
+pub(super) fn parsed(text: &str, zone: Tz, seed: &str) -> anyhow::Result<Schedule> {
     Schedule::parse(text, zone, seed).map_err(|why| Failure::config(format!("{text:?} is no schedule: {why}")))
 }
 
@@ -96,6 +89,6 @@ fn after(args: &Next, zone: Tz) -> anyhow::Result<DateTime<Utc>> {
     )
 }
 
-fn coming(schedule: &Schedule, after: DateTime<Utc>, count: u16) -> impl Iterator<Item = DateTime<Utc>> {
+pub(super) fn coming(schedule: &Schedule, after: DateTime<Utc>, count: u16) -> impl Iterator<Item = DateTime<Utc>> {
     std::iter::successors(schedule.next_after(after), |at| schedule.next_after(*at)).take(usize::from(count))
 }

@@ -9,7 +9,9 @@ use tabled::builder::Builder;
 use tabled::settings::peaker::Priority;
 use tabled::settings::{Padding, Style, Width};
 
+use super::diagnostic;
 use super::failure::ReaderGone;
+use crate::config::Problem;
 use crate::engine::Channel;
 
 /// Standard output: what is asked for, and nothing else.
@@ -63,6 +65,11 @@ impl Out {
     ) -> anyhow::Result<()> {
         let table = table(head, rows, self.width);
         self.line(table)
+    }
+
+    /// A problem as a compiler shows it.
+    pub(super) fn problem(self, problem: &Problem) -> anyhow::Result<()> {
+        self.line(diagnostic::shown(problem, self.width, self.colour))
     }
 
     /// A text in red, where colours are shown.

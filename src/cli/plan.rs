@@ -13,6 +13,7 @@ use crate::config::Loaded;
 use crate::engine::{Channel, Host};
 use crate::job::{Action, Builtin};
 use crate::run::{CheckoutVerdict, RunId, Verdict};
+use crate::secret::Environment;
 
 /// How long planning may take: every remote is asked.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -37,7 +38,7 @@ async fn explain(context: &Context, loaded: &Loaded) -> anyhow::Result<Value> {
         return here(context).await;
     };
     let action = Action::Builtin(Builtin::Autodeploy);
-    let mut container = load::container(&action, None, loaded, &installation);
+    let mut container = load::container(&action, &Environment::default(), None, loaded, &installation);
     container.command = ["job", "plan"].map(str::to_owned).into();
     let name = format!("tender-plan-{}", RunId::random());
     let mut document = Vec::new();

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::docker_flags::{Does, EXEC, FLAGS, Outside};
-use super::names::nearest;
+use super::wrong::{Wrong, choice};
 use super::{expand::Lookup, values, words};
 use crate::job::{ContainerSpec, PullPolicy};
+use crate::nearest::nearest;
+use crate::secret::shown;
 
 /// What became of the flags.
 #[derive(Debug, Default, PartialEq)]
@@ -17,9 +19,25 @@ pub struct Parsed {
     /// `--use-api-socket`.
     pub socket: bool,
     /// What was left out.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Flaw>,
     /// What cannot be.
-    pub errors: Vec<String>,
+    pub errors: Vec<Flaw>,
+}
+
+/// Something about one word.
+#[derive(Debug, PartialEq)]
+pub struct Flaw {
+    /// The word as it was read; may hold a secret.
+    pub word: String,
+    /// What about it.
+    pub wrong: Wrong,
+}
+
+impl Flaw {
+    /// Something about a word.
+    pub fn new(word: &str, wrong: impl Into<Wrong>) -> Self {
+        Self { word: word.to_owned(), wrong: wrong.into() }
+    }
 }
 
 /// For which command the flags are.
@@ -38,7 +56,7 @@ pub fn parse(text: &str, purpose: For, base: &Path, lookup: Lookup<'_>) -> Parse
     let words = match words::words(text) {
         Ok(words) => words,
         Err(error) => {
-            parsed.errors.push(error);
+            parsed.errors.push(Flaw::new(text, error));
             return parsed;
         }
     };
@@ -60,8 +78,9 @@ pub fn parse(text: &str, purpose: For, base: &Path, lookup: Lookup<'_>) -> Parse
         }
         let word = match glued(&word) {
             Some((flag, value)) => {
-                let shown = crate::secret::shown(value.split('=').next().unwrap_or_default(), value);
-                parsed.warnings.push(format!("--{flag}{shown} is read as --{flag} {shown}: a blank is missing"));
+                let shown = shown(value.split('=').next().unwrap_or_default(), value);
+                let message = format!("--{flag}{shown} is read as --{flag} {shown}: a blank is missing");
+                parsed.warnings.push(Flaw::new(&word, message));
                 format!("--{flag}={value}")
             }
             None => word,
@@ -69,22 +88,22 @@ pub fn parse(text: &str, purpose: For, base: &Path, lookup: Lookup<'_>) -> Parse
         for (name, given) in flags_of(&word) {
             let Some(flag) = FLAGS.iter().find(|f| f.long == name || f.short == name.chars().next() && name.len() == 1)
             else {
-                let near = nearest(&name, FLAGS.iter().map(|f| f.long));
-                let near = near.map(|n| format!("; did you mean --{n}?")).unwrap_or_default();
-                let word = crate::secret::shown(word.split('=').next().unwrap_or_default(), &word);
-                parsed.errors.push(format!("{word} is no flag of docker run{near}"));
+                let hint = nearest(&name, FLAGS.iter().map(|f| f.long)).map(|n| format!("did you mean `--{n}`?"));
+                let shown = shown(word.split('=').next().unwrap_or_default(), &word);
+                let wrong = Wrong { hint, ..Wrong::from(format!("{shown} is no flag of docker run")) };
+                parsed.errors.push(Flaw::new(&word, wrong));
                 unsure = true;
                 continue;
             };
             if purpose == For::Exec && !EXEC.contains(&flag.long) {
-                parsed.errors.push(format!("--{} is no flag of docker exec", flag.long));
+                parsed.errors.push(Flaw::new(&word, format!("--{} is no flag of docker exec", flag.long)));
             }
             let value = match (flag.takes_value(), given) {
                 (true, Some(value)) => value,
                 (true, None) => match words.next() {
                     Some(value) => value,
                     None => {
-                        parsed.errors.push(format!("--{} needs a value", flag.long));
+                        parsed.errors.push(Flaw::new(&word, format!("--{} needs a value", flag.long)));
                         continue;
                     }
                 },
@@ -93,7 +112,7 @@ pub fn parse(text: &str, purpose: For, base: &Path, lookup: Lookup<'_>) -> Parse
             let result = match flag.does {
                 Does::Nothing => Ok(()),
                 Does::Ignored(why) => {
-                    parsed.warnings.push(format!("--{} is ignored: {why}", flag.long));
+                    parsed.warnings.push(Flaw::new(&word, format!("--{} is ignored: {why}", flag.long)));
                     Ok(())
                 }
                 Does::Switch(apply) => match values::truth(&value) {
@@ -101,13 +120,15 @@ pub fn parse(text: &str, purpose: For, base: &Path, lookup: Lookup<'_>) -> Parse
                         apply(&mut parsed, on);
                         Ok(())
                     }
-                    None => Err("expected true or false".to_owned()),
+                    None => Err("expected true or false".into()),
                 },
                 Does::Value(apply) => apply(&mut parsed, &value, &Outside { base, lookup }),
             };
-            if let Err(error) = result {
-                let value = crate::secret::shown(value.split('=').next().unwrap_or_default(), &value);
-                parsed.errors.push(format!("--{} {value}: {error}", flag.long));
+            if let Err(wrong) = result {
+                let shown = shown(value.split('=').next().unwrap_or_default(), &value);
+                let separator = if wrong.expected.is_some() { "" } else { ":" };
+                let message = format!("--{} {shown}{separator} {}", flag.long, wrong.message);
+                parsed.errors.push(Flaw::new(&value, Wrong { message, ..wrong }));
             }
         }
     }
@@ -123,9 +144,10 @@ fn glued(word: &str) -> Option<(&'static str, &str)> {
     Some((flag.long, value))
 }
 
-fn stray(word: &str) -> String {
-    let word = crate::secret::shown(word.split('=').next().unwrap_or_default(), word);
-    format!("{word} is no flag; image and command have keys of their own")
+fn stray(word: &str) -> Flaw {
+    let shown = shown(word.split('=').next().unwrap_or_default(), word);
+    let hint = Some("image and command have keys of their own".to_owned());
+    Flaw::new(word, Wrong { hint, ..Wrong::from(format!("{shown} is no flag")) })
 }
 
 /// The flags in one word with the value that is part of it: `--name=value`, `-it`, `-eVALUE`.
@@ -158,14 +180,14 @@ fn flags_of(word: &str) -> Vec<(String, Option<String>)> {
 ///
 /// # Errors
 /// Says what was expected.
-pub fn pull(text: &str) -> Result<PullPolicy, String> {
-    match text {
-        "missing" => Ok(PullPolicy::Missing),
-        "always" => Ok(PullPolicy::Always),
-        "never" => Ok(PullPolicy::Never),
-        "daily" => Ok(PullPolicy::Daily),
-        _ => Err("expected missing, always, daily or never".to_owned()),
-    }
+pub fn pull(text: &str) -> Result<PullPolicy, Wrong> {
+    let words = [
+        ("missing", PullPolicy::Missing),
+        ("always", PullPolicy::Always),
+        ("daily", PullPolicy::Daily),
+        ("never", PullPolicy::Never),
+    ];
+    choice(text, &words)
 }
 
 #[cfg(test)]
@@ -203,8 +225,9 @@ mod tests {
         let p = run("--rm -it --name x -eA=1 -e B=2 --env=C=3 --env KNOWN -v=/a:/b:ro --volume /c:/d\n  \
             --network=n1 --network name=n2,alias=w -u 1:2 --privileged --init=false -m 512m --cpus 1.5 --entrypoint '' \
             -p 80:80 --pull always --label a=b --env-file x.env");
-        assert_eq!(p.errors, Vec::<String>::new());
-        assert_eq!(p.warnings, ["--tty is ignored: a terminal would mix output and errors"]);
+        assert_eq!(p.errors, []);
+        assert_eq!(p.warnings.len(), 1);
+        assert_eq!(p.warnings[0].wrong.message, "--tty is ignored: a terminal would mix output and errors");
         let env: Vec<_> = p.spec.env.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(env, ["A=1", "B=2", "C=3", "KNOWN=v"]);
         assert_eq!(p.spec.mounts.len(), 2);
@@ -217,16 +240,29 @@ mod tests {
 
     #[test]
     fn what_is_no_flag_and_what_is_empty() {
-        assert_eq!(run("--volum /a:/b").errors[0], "--volum is no flag of docker run; did you mean --volume?");
-        assert!(run("image").errors[0].contains("image is no flag"));
-        assert!(run("--rm -- image").errors[0].contains("image is no flag"));
-        assert_eq!(run("--rm --").errors, [""; 0]);
+        let volum = run("--volum /a:/b").errors.remove(0);
+        assert_eq!(
+            (volum.word.as_str(), volum.wrong.message.as_str()),
+            ("--volum", "--volum is no flag of docker run")
+        );
+        assert_eq!(volum.wrong.hint.as_deref(), Some("did you mean `--volume`?"));
+        let memory = run("-m lots").errors.remove(0);
+        assert_eq!((memory.word.as_str(), memory.wrong.message.as_str()), ("lots", "--memory lots is not understood"));
+        for (text, error) in [
+            ("image", "image is no flag"),
+            ("--rm -- image", "image is no flag"),
+            ("--user", "--user needs a value"),
+            ("-e =x", "--env =x is not"),
+        ] {
+            assert!(run(text).errors[0].wrong.message.starts_with(error), "{text}");
+        }
+        assert_eq!(run("--rm --").errors, []);
         let glued = run("--volume/var/log/x:/var/log/x:rw --env A=1");
         assert_eq!((glued.spec.mounts.len(), glued.errors.len()), (1, 0));
-        assert!(glued.warnings[0].contains("a blank is missing"), "{:?}", glued.warnings);
-        assert!(run("--user").errors[0].contains("needs a value"));
-        assert!(run("--volume ::rw").warnings[0].contains("left out"));
-        assert!(run("--env DB_PASSWORD=hunter2 --ulimit x").errors[0].contains("expected name=soft"));
+        assert!(glued.warnings[0].wrong.message.contains("a blank is missing"), "{:?}", glued.warnings);
+        assert!(run("--volume ::rw").warnings[0].wrong.message.contains("left out"));
+        let errors = run("--env DB_PASSWORD=hunter2 --ulimit x").errors;
+        assert_eq!(errors[0].wrong.expected.as_deref(), Some("name=soft or name=soft:hard"));
         let exec = parse("-u 0 --volume /a:/b", For::Exec, Path::new("/"), &|_| None);
         assert_eq!((exec.spec.user.as_deref(), exec.errors.len()), (Some("0"), 1));
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::docker_args::{Parsed, pull};
+use super::docker_args::{Flaw, Parsed, pull};
 use super::docker_values as value;
+use super::wrong::Wrong;
 use super::{expand::Lookup, values};
 
 /// What values refer to.
@@ -37,7 +38,7 @@ pub enum Does {
     /// Yes or no.
     Switch(fn(&mut Parsed, bool)),
     /// A value.
-    Value(fn(&mut Parsed, &str, &Outside<'_>) -> Result<(), String>),
+    Value(fn(&mut Parsed, &str, &Outside<'_>) -> Result<(), Wrong>),
 }
 
 impl Flag {
@@ -51,7 +52,7 @@ impl Flag {
     }
 }
 
-const fn set(long: &'static str, apply: fn(&mut Parsed, &str, &Outside<'_>) -> Result<(), String>) -> Flag {
+const fn set(long: &'static str, apply: fn(&mut Parsed, &str, &Outside<'_>) -> Result<(), Wrong>) -> Flag {
     Flag { long, short: None, does: Does::Value(apply), value: true }
 }
 
@@ -85,7 +86,7 @@ fn pair(map: &mut BTreeMap<String, String>, text: &str) {
 }
 
 /// `--network name` or `--network name=…,alias=…,ip=…`.
-fn network(p: &mut Parsed, text: &str) -> Result<(), String> {
+fn network(p: &mut Parsed, text: &str) -> Result<(), Wrong> {
     if !text.contains('=') {
         p.spec.networks.push(text.to_owned());
         return Ok(());
@@ -96,15 +97,15 @@ fn network(p: &mut Parsed, text: &str) -> Result<(), String> {
             Some(("alias", alias)) => p.spec.network_aliases.push(alias.to_owned()),
             Some(("ip", ip)) => p.spec.ip = Some(ip.to_owned()),
             Some(("mac-address", mac)) => p.spec.mac_address = Some(mac.to_owned()),
-            _ => return Err(format!("the network option {part:?} is not understood")),
+            _ => return Err(format!("the network option {part:?} is not understood").into()),
         }
     }
     Ok(())
 }
 
-fn environment(p: &mut Parsed, text: &str, o: &Outside<'_>) -> Result<(), String> {
+fn environment(p: &mut Parsed, text: &str, o: &Outside<'_>) -> Result<(), Wrong> {
     match text.split_once('=') {
-        Some(("", _)) => return Err("expected NAME=value".to_owned()),
+        Some(("", _)) => return Err("expected NAME=value".into()),
         Some((name, value)) => {
             p.spec.env.0.insert(name.to_owned(), value.to_owned());
         }
@@ -112,7 +113,7 @@ fn environment(p: &mut Parsed, text: &str, o: &Outside<'_>) -> Result<(), String
             Some(value) => {
                 p.spec.env.0.insert(text.to_owned(), value);
             }
-            None => p.warnings.push(format!("--env {text}: the variable is not set and left out")),
+            None => p.warnings.push(Flaw::new(text, format!("--env {text}: the variable is not set and left out"))),
         },
     }
     Ok(())
@@ -191,7 +192,7 @@ pub const FLAGS: &[Flag] = &[
     ignored("label-file", true, "labels are for people; give each with --label"),
     set("link", |p, v, _| { p.spec.links.push(v.to_owned()); Ok(()) }),
     set("link-local-ip", |p, v, _| { p.spec.link_local_ips.push(v.to_owned()); Ok(()) }),
-    set("log-driver", |p, v, _| { p.spec.log_driver = Some(v.to_owned()); p.warnings.push(format!("--log-driver {v}: output may be incomplete with a log driver of one's own")); Ok(()) }),
+    set("log-driver", |p, v, _| { p.spec.log_driver = Some(v.to_owned()); p.warnings.push(Flaw::new(v, format!("--log-driver {v}: output may be incomplete with a log driver of one's own"))); Ok(()) }),
     set("log-opt", |p, v, _| { pair(&mut p.spec.log_opts, v); Ok(()) }),
     set("mac-address", |p, v, _| { p.spec.mac_address = Some(v.to_owned()); Ok(()) }),
     short('m', set("memory", |p, v, _| { p.spec.memory = Some(size(v)?); Ok(()) })),
@@ -236,7 +237,7 @@ pub const FLAGS: &[Flag] = &[
     short('v', set("volume", |p, v, o| {
         match value::volume(v, o.base)? {
             Some(mount) => p.spec.mounts.push(mount),
-            None => p.warnings.push(format!("--volume {v} mounts nothing and is left out")),
+            None => p.warnings.push(Flaw::new(v, format!("--volume {v} mounts nothing and is left out"))),
         }
         Ok(())
     })),

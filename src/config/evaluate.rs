@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::conf_dir::{self, Entry};
+use super::excerpt::Excerpt;
 use super::probe::{Collected, Gathered, ProbeRequest, Text};
 use super::setting::Setting;
 use super::shell::{End, Shell, Variables, word};
@@ -139,7 +140,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn report(&mut self, problem: Problem) {
+    fn report(&mut self, mut problem: Problem) {
+        if let (Some(place), None) = (problem.origin.place, &problem.excerpt) {
+            let text = fs::read_to_string(&problem.origin.name).unwrap_or_default();
+            problem.excerpt = Excerpt::of_shell(&text, place);
+        }
         // env.local is read twice and makes each mistake twice.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);

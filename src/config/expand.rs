@@ -8,16 +8,17 @@ use super::words::{is_name, quote};
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A reference found in a text.
-struct Reference<'a> {
-    name: &'a str,
+pub struct Reference<'a> {
+    /// The variable.
+    pub name: &'a str,
     /// What to use where the variable is not set (`${X-…}`) or also where it is empty (`${X:-…}`).
     default: Option<(&'a str, bool)>,
     /// Bytes of the reference, the `$` included.
-    length: usize,
+    pub length: usize,
 }
 
 /// Reads a reference at the start of a text that begins with `$`.
-fn reference(text: &str) -> Option<Reference<'_>> {
+pub fn reference(text: &str) -> Option<Reference<'_>> {
     let rest = &text[1..];
     if let Some(inner) = rest.strip_prefix('{') {
         let end = closing(inner)?;

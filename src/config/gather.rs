@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::compose_files::{self, Brings};
 use super::conf_dir::{self, Entry, absolute};
 use super::evaluate::Evaluated;
+use super::excerpt::Excerpt;
 use super::probe::{Collected, JobFile, ProbeRequest, Text};
 use super::setting::Setting;
 use super::{Origin, Problem, aliases, dir_files, env_file, secret_file};
@@ -178,10 +179,12 @@ fn find_legacy(collected: &mut Collected, compose_file: &Path) {
                 collected.job_files.push(JobFile { path, legacy: true, template: is_template });
             }
         }
-        Err(error) => collected.problems.push(Problem::error(
-            Origin::at(compose_file.display().to_string(), error.place),
-            format!("is no YAML: {}", error.message),
-        )),
+        Err(error) => {
+            let mut problem = Problem::error("", format!("is no YAML: {}", error.message));
+            problem.origin = Origin::at(compose_file.display().to_string(), error.span.into());
+            problem.excerpt = Excerpt::of(&text, error.span.start..error.span.end);
+            collected.problems.push(problem);
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use super::fields::Fields;
 use super::job_action::{self, Written};
 use super::job_file::{Definition, JobText};
-use super::names::nearest;
 use super::resolve::Context;
+use super::wrong::{Wrong, meant};
 use super::yaml::Node;
 use super::{LegacyJobs, Problem, job_alerts, job_extra, job_follow_ups, job_policy, keys};
 use crate::job::{Action, Builtin, Job, JobName};
@@ -19,6 +19,8 @@ pub struct Built {
     pub job: Job,
     /// It may replace an earlier definition of its name.
     pub replaces: bool,
+    /// A problem with its name; what it is has still to be said.
+    pub clash: Problem,
     /// Its name was made up: another job of that name is a coincidence.
     pub unnamed: bool,
 }
@@ -32,16 +34,16 @@ pub fn build(
 ) -> Option<Built> {
     let lookup = |name: &str| context.variable(name);
     let node = definition.node;
-    let mut fields = Fields::new(&text.origin, "without a name".to_owned(), node, text.legacy, &lookup);
+    let mut fields = Fields::new(text, node, &lookup);
     let name = name(&mut fields, definition);
     if let Some(name) = &name {
-        fields.rename(&format!("{:?}", name.as_str()));
+        fields.name(name.as_str());
     }
     let takes_over = context.settings.legacy_jobs == LegacyJobs::TakeOver;
     let taken_over = name.as_ref().filter(|_| takes_over).and_then(|name| taken_over(name, node));
     let written = match taken_over {
         Some(builtin) => {
-            let place = fields.place();
+            let place = fields.key_place("command");
             fields.warning(
                 "command",
                 place,
@@ -63,13 +65,15 @@ pub fn build(
     let run_on_start = fields.truth("onstart").unwrap_or(false);
     let replaces = fields.truth("override").unwrap_or(false);
     let log_file = log_file(&mut fields);
-    let follow_ups = job_follow_ups::read(&mut fields, text, context);
+    let follow_ups = job_follow_ups::read(&mut fields, context);
     let stop = fields.list("stop").into_iter().map(|s| s.0).collect();
     let ping = job_alerts::ping(&mut fields);
     let notify = job_alerts::notify(&mut fields);
     let known: Vec<&'static str> = [keys::JOB, keys::ACTION].into_iter().flat_map(keys::names).collect();
     let good = fields.finish(&known);
     problems.append(&mut fields.problems);
+    let clash = text.placed(Problem::error("", ""), fields.place());
+    let line = clash.origin.place.map(|place| place.line).filter(|_| !text.variable);
     let (name, written, (schedule, due)) = (name?, written?, schedule?);
     if !good {
         return None;
@@ -84,7 +88,7 @@ pub fn build(
     let job = Job {
         comment,
         enabled: switched_on && due,
-        origin: if text.variable { text.origin.clone() } else { format!("{}:{}", text.origin, node.place.line) },
+        origin: line.map_or_else(|| text.origin.clone(), |line| format!("{}:{line}", text.origin)),
         run_on_start,
         extra,
         follow_ups,
@@ -96,7 +100,7 @@ pub fn build(
         ..Job::new(name, schedule, written.action, policy)
     };
     let unnamed = definition.name.is_none() && node.get("name").and_then(Node::text).is_none();
-    Some(Built { job, replaces, unnamed })
+    Some(Built { job, replaces, unnamed, clash })
 }
 
 /// The built-in job of this kind as it is without any definition.
@@ -175,7 +179,8 @@ fn schedule(fields: &mut Fields<'_>, zone: Tz, name: &JobName) -> Option<(Schedu
         None if fields.has("watch") => Some(("@manual".to_owned(), place)),
         None if fields.has("schedule") => None,
         None => {
-            fields.error("schedule", place, "is missing; @manual runs it on request only");
+            let hint = Some("`schedule: \"@manual\"` runs it on request only".to_owned());
+            fields.error("schedule", place, Wrong { hint, ..Wrong::from("is missing") });
             None
         }
         written => written,
@@ -194,7 +199,7 @@ fn schedule(fields: &mut Fields<'_>, zone: Tz, name: &JobName) -> Option<(Schedu
         // A pattern that is switched off need not be one.
         Err(_) if !enabled => Some((Schedule::parse("@manual", zone, name.as_str()).ok()?, false)),
         Err(error) => {
-            fields.bad("schedule", place, &written, error.to_string(), None);
+            fields.bad("schedule", place, &written, error, None);
             None
         }
     }
@@ -204,18 +209,22 @@ fn zone(fields: &mut Fields<'_>, default: Tz) -> Tz {
     let Some((text, place)) = fields.text("timezone") else { return default };
     match timezone(&text) {
         Ok(zone) => zone,
-        Err((message, hint)) => {
-            fields.bad("timezone", place, &text, message, hint);
+        Err(wrong) => {
+            fields.bad("timezone", place, &text, wrong, None);
             default
         }
     }
 }
 
-/// A zone by its name, or what is wrong and what may be meant.
-pub fn timezone(text: &str) -> Result<Tz, (String, Option<String>)> {
-    text.parse().map_err(|_| {
-        let near = nearest(text, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name()));
-        ("there is no such time zone".to_owned(), near.map(|n| format!("did you mean {n}?")))
+/// A zone by its name.
+///
+/// # Errors
+/// Says which may be meant.
+pub fn timezone(text: &str) -> Result<Tz, Wrong> {
+    text.parse().map_err(|_| Wrong {
+        message: "is no time zone".to_owned(),
+        expected: Some("a name such as UTC or America/Montreal".to_owned()),
+        hint: meant(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())),
     })
 }
 
@@ -223,6 +232,6 @@ pub fn timezone(text: &str) -> Result<Tz, (String, Option<String>)> {
 fn log_file(fields: &mut Fields<'_>) -> Option<String> {
     fields.parsed("log", |text| {
         let plain = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\0', '\n']);
-        if plain { Ok(text.to_owned()) } else { Err("expected a file name, without a folder".to_owned()) }
+        if plain { Ok(text.to_owned()) } else { Err("expected a file name, without a folder") }
     })
 }

@@ -5,6 +5,7 @@ use super::fields::Fields;
 use super::job_command::{command, script};
 use super::job_container::{add_mount, container, docker_arguments, entrypoint, environment, filled, folder, socket};
 use super::resolve::Context;
+use super::wrong::{Wrong, listed, meant};
 use super::yaml::Value;
 use super::{job_http, keys, support};
 use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, ExecTarget, HostCommand, Mount, ServiceRun};
@@ -31,7 +32,7 @@ pub fn pass_over(fields: &mut Fields<'_>) {
 pub fn read(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Written> {
     let explicit = fields.which(EXPLICIT);
     if let [_, second, ..] = explicit.as_slice() {
-        let place = fields.place_of(second);
+        let place = fields.key_place(second);
         fields.error(second, place, format!("a job has one action, not {}", explicit.join(" and ")));
         pass_over(fields);
         return None;
@@ -63,18 +64,19 @@ pub fn read(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Written> {
         "container" => exec(fields, context),
         _ if fields.has("service") => {
             let (service, place) = fields.text("service")?;
-            let message = format!(
-                "names a service, but not what to do: `exec: {service}` runs the command in its running container, \
-                 `service-run: {service}` in a container of its own"
+            let hint = format!(
+                "`exec: {service}` runs the command in its running container, `service-run: {service}` in a container \
+                 of its own"
             );
-            fields.error("service", place, message);
+            let wrong = Wrong { hint: Some(hint), ..Wrong::from("names a service, but not what to do") };
+            fields.error("", place, wrong);
             pass_over(fields);
             None
         }
         _ if !fields.legacy && !fields.has("command") => {
             let place = fields.place();
-            let message = format!("nothing says what to do: a job has one of {}", EXPLICIT.join(", "));
-            fields.error("", place, message);
+            let expected = Some(format!("one of {}", EXPLICIT.join(", ")));
+            fields.error("", place, Wrong { expected, ..Wrong::from("nothing says what to do") });
             None
         }
         _ => own_image(fields, context),
@@ -102,13 +104,14 @@ fn builtin(fields: &mut Fields<'_>) -> Option<Action> {
     if let Some(builtin) = Builtin::from_name(&name) {
         return Some(Action::Builtin(builtin));
     }
-    let message = if support::is_later_builtin(&name) {
-        "is not supported by this version".to_owned()
+    let wrong = if support::is_later_builtin(&name) {
+        Wrong::from("is not supported by this version")
     } else {
         let all: Vec<&str> = Builtin::ALL.iter().map(|b| b.name()).collect();
-        format!("there is no such built-in; there is {}", all.join(", "))
+        let message = "is no built-in job".to_owned();
+        Wrong { message, expected: Some(listed(&all)), hint: meant(&name, all) }
     };
-    fields.bad("builtin", place, &name, message, None);
+    fields.bad("builtin", place, &name, wrong, None);
     None
 }
 
@@ -132,12 +135,10 @@ fn own_image(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
     let mut spec = container(fields, context);
     let command = command?;
     let log_dir = &context.settings.log_dir;
-    fields.warning(
-        "image",
-        place,
-        "has neither image nor container and runs in the scheduler's own image, with the engine's socket and the \
-         log dir; name an `image:` and what it needs instead",
-    );
+    let message = "has neither image nor container and runs in the scheduler's own image, with the engine's socket \
+                   and the log dir";
+    let hint = Some("name an `image:` and what it needs instead".to_owned());
+    fields.warning("", place, Wrong { hint, ..Wrong::from(message) });
     spec.image.clone_from(&context.installation.image);
     // The image's own entry point is the scheduler.
     spec.entrypoint.get_or_insert_default();
@@ -232,8 +233,8 @@ fn host(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Action> {
     let workdir = fields.parsed("workdir", folder).map(Into::into);
     let privileged = fields.truth("privileged").unwrap_or(false);
     if !context.settings.host_jobs {
-        let way_out = "needs SCHEDULER_HOST_JOBS=true: such a job may do everything on the host";
-        fields.error("host", node.place, way_out);
+        let hint = Some("set SCHEDULER_HOST_JOBS=true: such a job may do everything on the host".to_owned());
+        fields.error("host", node.mark(), Wrong { hint, ..Wrong::from("is not allowed here") });
     }
     let user = user.unwrap_or_else(|| "root".to_owned());
     (!wrong_user).then_some(())?;

@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-use super::fields::Fields;
+use super::fields::{Fields, unexpected};
 use super::job_container::filled;
 use super::job_http::address_at;
 use super::resolve::Context;
 use super::yaml::Value;
-use super::{conf_dir, names::nearest};
+use super::{conf_dir, wrong::choice};
 use crate::job::{Notify, NotifyOn, Ping, Watch};
 
 /// `watch: {path: …}`.
 pub fn watch(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Watch> {
     let node = fields.take("watch")?;
     if !matches!(node.value, Value::Map(_)) {
-        fields.error("watch", node.place, format!("expected a mapping with at least `path`, found {}", node.kind()));
+        fields.error("watch", node.mark(), unexpected("a mapping with at least `path`", node));
         return None;
     }
     fields.nested("watch", node, |inner| {
         let path = inner.parsed("path", filled);
         if path.is_none() && !inner.has("path") {
-            inner.error("path", node.place, "is missing");
+            let place = inner.place();
+            inner.error("path", place, "is missing");
         }
         let positive = |time: Duration| if time.is_zero() { Err("must be above zero".to_owned()) } else { Ok(time) };
         let time = |text: &str| super::values::duration(text).and_then(positive);
@@ -47,7 +48,7 @@ pub fn ping(fields: &mut Fields<'_>) -> Option<Ping> {
             Some(Ping { start, success, failure })
         }),
         _ => {
-            fields.error("ping", node.place, format!("expected an address or a mapping, found {}", node.kind()));
+            fields.error("ping", node.mark(), unexpected("an address or a mapping", node));
             None
         }
     }
@@ -61,13 +62,9 @@ pub fn notify(fields: &mut Fields<'_>) -> Option<Notify> {
             let to = inner.list("to").into_iter().map(|t| t.0).collect();
             let mut on = Vec::new();
             for (word, place) in inner.list("on") {
-                match NotifyOn::ALL.into_iter().find(|event| event.word() == word) {
-                    Some(event) => on.push(event),
-                    None => {
-                        let words = NotifyOn::ALL.map(NotifyOn::word);
-                        let near = nearest(&word, words).map(|near| format!("did you mean {near}?"));
-                        inner.bad("on", place, &word, format!("expected one of {}", words.join(", ")), near);
-                    }
+                match choice(&word, &NotifyOn::ALL.map(|event| (event.word(), event))) {
+                    Ok(event) => on.push(event),
+                    Err(wrong) => inner.bad("on", place, &word, wrong, None),
                 }
             }
             Some(Notify { to, on })

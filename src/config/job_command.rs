@@ -1,7 +1,7 @@
 //! Commands: a text or a list of words.
 
 use super::expand;
-use super::fields::Fields;
+use super::fields::{Fields, unexpected};
 use super::words::{CommandLine, command_line, quote};
 use super::yaml::{Node, Value};
 use crate::secret::is_secret_name;
@@ -42,7 +42,7 @@ pub fn words(fields: &mut Fields<'_>, key: &'static str, node: &Node) -> Option<
                     Some(text) if fields.legacy => words.push(fields.expanded(key, item.place, text)),
                     Some(text) => words.push(text.to_owned()),
                     None => {
-                        fields.error(key, item.place, format!("expected a text, found {}", item.kind()));
+                        fields.error(key, item.mark(), unexpected("a text", item));
                         return None;
                     }
                 }
@@ -50,7 +50,7 @@ pub fn words(fields: &mut Fields<'_>, key: &'static str, node: &Node) -> Option<
             Some(words)
         }
         _ => {
-            fields.error(key, node.place, format!("expected a text or a list of words, found {}", node.kind()));
+            fields.error(key, node.mark(), unexpected("a text or a list of words", node));
             None
         }
     }

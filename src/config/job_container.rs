@@ -1,11 +1,11 @@
 //! Everything about a container but image and command.
 
-use super::Place;
 use super::docker_args::{self, For};
-use super::fields::Fields;
+use super::fields::{Fields, unexpected};
 use super::job_command::words;
 use super::resolve::Context;
-use super::yaml::Value;
+use super::wrong::Wrong;
+use super::yaml::{Span, Value};
 use super::{conf_dir, docker_values, env_file, values};
 use crate::job::{ContainerSpec, Mount};
 use crate::secret::Environment;
@@ -113,7 +113,7 @@ fn secrets(fields: &mut Fields<'_>, context: &Context<'_>, spec: &mut ContainerS
     };
     for (name, node) in named {
         let Some(text) = node.text() else {
-            fields.error("secrets", node.place, format!("expected a path, found {}", node.kind()));
+            fields.error("secrets", node.mark(), unexpected("a path", node));
             continue;
         };
         let path = fields.expanded("secrets", node.place, text);
@@ -136,10 +136,10 @@ fn secrets(fields: &mut Fields<'_>, context: &Context<'_>, spec: &mut ContainerS
 
 fn harden(fields: &mut Fields<'_>, spec: &mut ContainerSpec, said: bool) {
     if spec.privileged {
-        let place = fields.place();
-        let way_out =
-            if said { "" } else { ", as SCHEDULER_JOB_HARDENED wants it; `hardened: false` makes an exception" };
-        fields.error("hardened", place, format!("cannot be hardened and privileged{way_out}"));
+        let place = fields.key_place(if said { "hardened" } else { "privileged" });
+        let hint =
+            (!said).then(|| "SCHEDULER_JOB_HARDENED asks for it; `hardened: false` makes an exception".to_owned());
+        fields.error("", place, Wrong { hint, ..Wrong::from("cannot be hardened and privileged") });
     }
     spec.cap_drop = vec!["ALL".to_owned()];
     spec.security_opt.push("no-new-privileges:true".to_owned());
@@ -171,8 +171,12 @@ pub fn docker_arguments(
     }
     let text = fields.shell_expanded("dockerargs", place, &text);
     let parsed = docker_args::parse(&text, purpose, &context.settings.compose_dir, fields.lookup());
-    parsed.warnings.iter().for_each(|w| fields.warning("dockerargs", place, w));
-    parsed.errors.iter().for_each(|e| fields.error("dockerargs", place, e));
+    for flaw in parsed.warnings {
+        fields.warning("dockerargs", fields.within(place, &flaw.word), flaw.wrong);
+    }
+    for flaw in parsed.errors {
+        fields.error("dockerargs", fields.within(place, &flaw.word), flaw.wrong);
+    }
     let given = parsed.spec.env.clone();
     *spec = parsed.spec;
     // What the command line sets beats the files that it names.
@@ -203,7 +207,7 @@ fn env_from_file(
     fields: &mut Fields<'_>,
     context: &Context<'_>,
     key: &str,
-    place: Place,
+    place: Span,
     path: &str,
     env: &mut Environment,
 ) {
@@ -221,17 +225,21 @@ pub fn environment(fields: &mut Fields<'_>, context: &Context<'_>, env: &mut Env
     }
     for key in ["environment", "env"] {
         let Some(node) = fields.take(key) else { continue };
-        let mut pairs: Vec<(String, Option<String>, Place)> = Vec::new();
+        let mut pairs: Vec<(String, Option<String>, Span)> = Vec::new();
         match &node.value {
             Value::Map(entries) => {
                 for (name, value) in entries {
                     match (&value.value, value.text()) {
                         _ if !is_variable(name) => {
-                            fields.error(key, value.place, format!("{name:?} is no name of a variable"));
+                            fields.error(
+                                key,
+                                value.key.unwrap_or(value.place),
+                                format!("{name:?} is no name of a variable"),
+                            );
                         }
                         (Value::Null, _) => pairs.push((name.clone(), None, value.place)),
                         (_, Some(text)) => pairs.push((name.clone(), Some(text.to_owned()), value.place)),
-                        _ => fields.error(key, value.place, format!("{name}: expected a text, found {}", value.kind())),
+                        _ => fields.error(&format!("{key}.{name}"), value.mark(), unexpected("a text", value)),
                     }
                 }
             }
@@ -243,7 +251,7 @@ pub fn environment(fields: &mut Fields<'_>, context: &Context<'_>, env: &mut Env
                         }
                         Some((name, "\0")) => pairs.push((name.to_owned(), None, item.place)),
                         Some((name, value)) => pairs.push((name.to_owned(), Some(value.to_owned()), item.place)),
-                        None => fields.error(key, item.place, format!("expected NAME=value, found {}", item.kind())),
+                        None => fields.error(key, item.mark(), unexpected("NAME=value", item)),
                     }
                 }
             }

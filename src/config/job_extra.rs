@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Problem;
-use super::docker_args::{self, For};
+use super::docker_args::{self, Flaw, For};
 use super::resolve::Context;
+use super::{Problem, Severity};
 use crate::job::{Builtin, ContainerSpec, Mount, MountSource};
 
 /// Flags of `docker run` that a legacy stack added to the container of its autodeploy job.
@@ -78,21 +78,20 @@ fn arguments(context: &Context<'_>, problems: &mut Vec<Problem>) -> Option<Conta
     let mut parsed = docker_args::parse(&text, For::Run, &context.settings.compose_dir, &lookup);
     let at = |problem: Problem| problem.at_name(&name);
     let source = context.collected.values.get(&name).map_or("environment", |g| g.source.as_str());
-    problems.extend(parsed.errors.iter().map(|error| at(Problem::error(source, error))));
+    problems.extend(parsed.errors.drain(..).map(|flaw| at(Problem::wrong(source, flaw.wrong))));
     for path in &parsed.env_files {
         let message = format!("--env-file {path} is not read for a built-in; give each with --env");
-        parsed.warnings.push(message);
+        parsed.warnings.push(Flaw::new(path, message));
     }
     let mut rest = parsed.spec.clone();
     rest.forget_extra();
     if rest != ContainerSpec::default() {
-        parsed.warnings.push(
-            "a built-in keeps its own privileges, user, limits and namespaces: of these flags it takes environment, \
-             mounts, networks, name servers, hosts, labels and groups"
-                .to_owned(),
-        );
+        let message = "a built-in keeps its own privileges, user, limits and namespaces: of these flags it takes \
+                       environment, mounts, networks, name servers, hosts, labels and groups";
+        parsed.warnings.push(Flaw::new("", message));
     }
-    problems.extend(parsed.warnings.iter().map(|warning| at(Problem::warning(source, warning))));
+    let warning = |flaw: Flaw| Problem { severity: Severity::Warning, ..Problem::wrong(source, flaw.wrong) };
+    problems.extend(parsed.warnings.drain(..).map(|flaw| at(warning(flaw))));
     let mut extra = ContainerSpec::default();
     extra.add_extra(&parsed.spec);
     Some(extra)

@@ -1,9 +1,11 @@
 //! Texts that define jobs, cut into definitions. Each text and each definition stands alone.
 
-use super::probe::{Collected, Text};
+use super::excerpt::Excerpt;
+use super::probe::{Collected, Text, Written};
+use super::rendered::Rendered;
 use super::setting::Setting;
 use super::template::Renderer;
-use super::yaml::{self, Node, Value};
+use super::yaml::{self, Node, Span, Value};
 use super::{Origin, Problem, aliases};
 
 /// A text that defines jobs.
@@ -16,6 +18,33 @@ pub struct JobText {
     pub legacy: bool,
     /// It is a variable's value.
     pub variable: bool,
+    /// Where the variable is set.
+    pub written: Option<Written>,
+    /// What it was rendered from.
+    pub template: Option<Rendered>,
+}
+
+impl JobText {
+    /// A problem at a place of this text, with the lines that it stands in.
+    pub fn placed(&self, mut problem: Problem, span: Span) -> Problem {
+        let (source, range) = match &self.template {
+            // Lines are those of the file that people edit.
+            Some(template) => (&template.source, template.origin(span.start..span.end)),
+            None => (&self.text, span.start..span.end),
+        };
+        problem.excerpt = Excerpt::of(source, range.clone()).filter(|_| span.line > 0);
+        let place = match &self.template {
+            Some(template) => template.place(range.start),
+            None => span.into(),
+        };
+        problem.origin = Origin::at(&self.origin, place);
+        match &self.written {
+            Some(written) => {
+                problem.note(format!("{} is set at {}:{}", self.origin, written.file.display(), written.line))
+            }
+            None => problem,
+        }
+    }
 }
 
 /// One definition of a job.
@@ -32,12 +61,18 @@ pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobT
     let mut texts = Vec::new();
     for file in &collected.job_files {
         let origin = file.path.display().to_string();
-        let text = match collected.files.get(&file.path) {
+        let source = collected.files.get(&file.path);
+        let text = match source {
             Some(text) if file.template => Some(Text::from(renderer.render(text.bytes()))),
             text => text.cloned(),
         };
         match text {
-            Some(Text::Utf8(text)) => texts.push(JobText { origin, text, legacy: file.legacy, variable: false }),
+            Some(Text::Utf8(text)) => {
+                let value = |name: &str| String::from_utf8(renderer.render(format!("${{{name}}}").as_bytes())).ok();
+                let template = source.filter(|_| file.template);
+                let template = template.and_then(|source| Rendered::of(&source.lossy(), &text, &value));
+                texts.push(JobText { origin, text, legacy: file.legacy, variable: false, written: None, template });
+            }
             Some(Text::Bytes(_)) => problems.push(Problem::error(origin, "is not UTF-8")),
             None => {}
         }
@@ -46,7 +81,8 @@ pub fn job_texts(collected: &Collected, problems: &mut Vec<Problem>) -> Vec<JobT
         .and_then(|s| aliases::choose(collected, s.name, s.old, &mut Vec::new()))
     {
         let text = chosen.value.lossy();
-        texts.push(JobText { origin: name.to_owned(), text, legacy: true, variable: true });
+        let written = chosen.written.clone();
+        texts.push(JobText { origin: name.to_owned(), text, legacy: true, variable: true, written, template: None });
     }
     texts
 }
@@ -87,17 +123,25 @@ pub fn definitions<'a>(text: &JobText, documents: &'a [Node], problems: &mut Vec
 }
 
 fn not_a_job(text: &JobText, node: &Node) -> Problem {
-    Problem::error(Origin::at(&text.origin, node.place), format!("expected a job, found {}", node.kind()))
-        .hint("a job is a mapping with at least `schedule` and `command`, in a list or under its name")
+    let problem = Problem::error("", format!("{} is no job", node.kind()))
+        .hint("a job is a mapping with at least `schedule` and `command`, in a list or under its name");
+    text.placed(problem, node.mark())
 }
 
 /// Reads a text as YAML; a mistake is reported with its place.
 pub fn documents(text: &JobText, problems: &mut Vec<Problem>) -> Vec<Node> {
     yaml::parse(&text.text).unwrap_or_else(|error| {
-        problems.push(
-            Problem::error(Origin::at(&text.origin, error.place), format!("is no YAML: {}", error.message))
-                .hint("none of its jobs is used until it is mended"),
-        );
+        let problem = Problem::error("", format!("is no YAML: {}", error.message))
+            .hint("none of its jobs is used until it is mended");
+        problems.push(text.placed(problem, error.span));
         Vec::new()
     })
+}
+
+/// Reports a key that stands in one mapping twice.
+pub fn doubled(text: &JobText, problems: &mut Vec<Problem>) {
+    if let Some(span) = yaml::doubled(&text.text) {
+        let problem = Problem::warning("", "the key stands twice in one mapping, and the first one holds");
+        problems.push(text.placed(problem.hint("take one of them out"), span));
+    }
 }

@@ -1,9 +1,8 @@
 //! The request of an `http` job.
 
-use super::Place;
-use super::fields::Fields;
+use super::fields::{Fields, unexpected};
 use super::job_container::filled;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Span, Value};
 use crate::job::{Action, Http};
 use crate::secret::Environment;
 
@@ -23,7 +22,7 @@ pub fn read(fields: &mut Fields<'_>) -> Option<Action> {
         }
         Value::Map(_) => fields.nested("http", node, request)?,
         _ => {
-            fields.error("http", node.place, format!("expected an address or a mapping, found {}", node.kind()));
+            fields.error("http", node.mark(), unexpected("an address or a mapping", node));
             return None;
         }
     };
@@ -68,7 +67,7 @@ fn method(text: &str) -> Result<String, String> {
 fn headers(fields: &mut Fields<'_>, headers: &mut Environment) {
     let Some(node) = fields.take("headers") else { return };
     let Value::Map(entries) = &node.value else {
-        fields.error("headers", node.place, format!("expected a mapping of names to texts, found {}", node.kind()));
+        fields.error("headers", node.mark(), unexpected("a mapping of names to texts", node));
         return;
     };
     for (name, value) in entries {
@@ -95,7 +94,7 @@ fn status(fields: &mut Fields<'_>, node: &Node) -> Option<(u16, u16)> {
         },
     };
     if found.is_none() {
-        fields.bad("status", node.place, text, "expected a code such as 200, 2xx or 200-299", None);
+        fields.bad("status", node.mark(), text, "expected a code such as 200, 2xx or 200-299", None);
     }
     found
 }
@@ -114,7 +113,7 @@ pub fn address(text: &str) -> Result<String, String> {
 }
 
 /// An address under a key; its place stands in for it in messages, because it may hold a token.
-pub fn address_at(fields: &mut Fields<'_>, key: &'static str, text: &str, place: Place) -> Option<String> {
+pub fn address_at(fields: &mut Fields<'_>, key: &'static str, text: &str, place: Span) -> Option<String> {
     match address(text) {
         Ok(url) => Some(url),
         Err(message) => {

@@ -1,7 +1,7 @@
 //! All jobs of a configuration: built-ins first, then the definitions in their order, each name once.
 
 use super::job::{self, Built};
-use super::job_file::{definitions, documents, job_texts};
+use super::job_file::{definitions, documents, doubled, job_texts};
 use super::resolve::Context;
 use super::{Problem, yaml::Node};
 use crate::job::{Builtin, Job, JobName};
@@ -15,6 +15,7 @@ pub fn jobs(context: &Context<'_>, problems: &mut Vec<Problem>) -> Vec<Job> {
         .collect();
     for text in job_texts(context.collected, problems) {
         let documents: Vec<Node> = documents(&text, problems);
+        doubled(&text, problems);
         for definition in definitions(&text, &documents, problems) {
             if let Some(built) = job::build(&text, &definition, context, problems) {
                 add(&mut list, built, problems);
@@ -43,18 +44,9 @@ fn add(list: &mut Vec<Entry>, mut built: Built, problems: &mut Vec<Problem>) {
     if entry.implicit || built.replaces {
         *entry = Entry { job: built.job, implicit: false };
     } else if same != entry.job {
-        problems.push(
-            Problem::error(
-                &built.job.origin,
-                format!(
-                    "job {:?} is defined differently in {}, which holds",
-                    built.job.name.as_str(),
-                    entry.job.origin
-                ),
-            )
-            .at_name("name")
-            .hint("give it another name, or say `override: true` in the later conf dir"),
-        );
+        let message = format!("is defined differently in {}, which holds", entry.job.origin);
+        let hint = "give it another name, or say `override: true` in the later conf dir";
+        problems.push(Problem { message, ..built.clash }.of_job(built.job.name.as_str()).hint(hint));
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::fields::Fields;
+use super::fields::{Fields, unexpected};
 use super::job_action::Written;
 use super::resolve::Context;
 use super::values;
+use super::wrong::{Wrong, choice, meant};
 use super::yaml::{Node, Value};
 use crate::job::{Action, Builtin, Missed, OnInterrupt, Overlap, Policy, Retries};
 use crate::schedule::Schedule;
@@ -35,27 +36,17 @@ pub fn read(
             },
         }
     }
-    policy.overlap = fields
-        .parsed("overlap", |text| match text {
-            "skip" => Ok(Overlap::Skip),
-            "queue" => Ok(Overlap::Queue),
-            "allow" => Ok(Overlap::Allow),
-            _ => Err("expected skip, queue or allow".to_owned()),
-        })
-        .unwrap_or(policy.overlap);
+    let overlaps = [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)];
+    policy.overlap = fields.parsed("overlap", |text| choice(text, &overlaps)).unwrap_or(policy.overlap);
     policy.locks.extend(fields.list("locks").into_iter().map(|l| l.0));
     policy.locks.sort();
     policy.locks.dedup();
     policy.grace = fields.duration("grace").unwrap_or(policy.grace);
     policy.deadline = fields.duration("deadline").unwrap_or(policy.deadline);
     policy.jitter = fields.duration("jitter").unwrap_or(policy.jitter);
-    policy.on_interrupt = fields
-        .parsed("on_interrupt", |text| match text {
-            "fail" => Ok(OnInterrupt::Fail),
-            "retry" => Ok(OnInterrupt::Retry),
-            _ => Err("expected fail or retry".to_owned()),
-        })
-        .unwrap_or(policy.on_interrupt);
+    let interrupts = [("fail", OnInterrupt::Fail), ("retry", OnInterrupt::Retry)];
+    policy.on_interrupt =
+        fields.parsed("on_interrupt", |text| choice(text, &interrupts)).unwrap_or(policy.on_interrupt);
     policy.missed = missed(fields).or_else(|| schedule.map(missed_default)).unwrap_or(policy.missed);
     policy.retries = retries(fields).unwrap_or(policy.retries);
     policy
@@ -86,7 +77,10 @@ fn missed(fields: &mut Fields<'_>) -> Option<Missed> {
         _ => None,
     };
     if found.is_none() {
-        fields.bad("missed", node.place, node.text().unwrap_or_default(), "expected skip, once or all(n)", None);
+        let text = node.text().unwrap_or_default();
+        let hint = meant(text, ["skip", "once", "all"]);
+        let wrong = Wrong { hint, ..Wrong::from("expected skip, once or all(n)") };
+        fields.bad("missed", node.mark(), text, wrong, None);
     }
     found
 }
@@ -120,7 +114,7 @@ fn retries(fields: &mut Fields<'_>) -> Option<Retries> {
         }),
         Value::Text(_) => Some(Retries { max: fields.parsed("retries", count)?, ..Retries::default() }),
         _ => {
-            fields.error("retries", node.place, format!("expected a number or a mapping, found {}", node.kind()));
+            fields.error("retries", node.mark(), unexpected("a number or a mapping", node));
             None
         }
     }

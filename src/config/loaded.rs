@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hook, Problem, Settings, Template};
+use super::masking::Masking;
+use super::{Hook, Problem, Settings, Template, Written};
 use crate::job::Job;
 use crate::secret::Environment;
 
@@ -49,14 +50,15 @@ pub struct Loaded {
 }
 
 /// A value and where it came from. `Debug` never shows the value: it does not know whose it is.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sourced {
     /// The value; masked by whoever shows it.
     pub value: String,
     /// `environment`, `default`, `derived`, or the path of a file.
     pub source: String,
+    /// The assignment in a file, where it is known.
+    pub written: Option<Written>,
     /// The file whose different value the process environment keeps from taking effect.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<String>,
 }
 
@@ -91,6 +93,13 @@ impl Loaded {
     /// The job of this name.
     pub fn job(&self, name: &str) -> Option<&Job> {
         self.jobs.iter().find(|job| job.name.as_str() == name)
+    }
+
+    /// What takes secrets out of documents about it.
+    pub fn masking(&self) -> Masking {
+        let environment = self.environment.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let values = self.values.iter().map(|(name, sourced)| (name.as_str(), sourced.value.as_str()));
+        Masking::of(environment.chain(values))
     }
 
     /// Whether anything was refused.

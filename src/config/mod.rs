@@ -24,6 +24,7 @@ mod docker_values;
 mod document;
 mod env_file;
 mod evaluate;
+mod excerpt;
 mod expand;
 mod fields;
 #[cfg(any(test, fuzzing))]
@@ -53,6 +54,7 @@ mod probe;
 mod problem;
 mod proxies;
 mod raw;
+mod rendered;
 mod resolve;
 mod secret_file;
 mod setting;
@@ -67,9 +69,11 @@ mod validate;
 mod values;
 mod watched;
 mod words;
+mod wrong;
 mod yaml;
 
-pub use document::{config_document, problems_document};
+pub use document::{config_document, problems_document, variables_document};
+pub use excerpt::Excerpt;
 pub use hook::{Hook, HookKind};
 pub use job_document::{action_document, container_document, job_document};
 pub use keys::job_keys_markdown;
@@ -82,7 +86,7 @@ pub use probe::{
     Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, Written, collect_here,
     probe_main,
 };
-pub use problem::{Problem, Severity};
+pub use problem::{Problem, Severity, visible};
 pub use resolve::resolve;
 pub use setting::{Role, SETTINGS, Setting};
 pub use settings::{HostKeys, Installation, LegacyJobs, LogFormat, Settings, Snapshot, Templates};
@@ -90,3 +94,4 @@ pub use settings_text::{settings_example, settings_table_markdown};
 pub use takes::Takes;
 pub use template::{Template, TemplateFile};
 pub use watched::may_read_more;
+pub use words::quote;

@@ -5,19 +5,7 @@ use super::aliases::choose;
 use super::legacy;
 use super::probe::Collected;
 use super::setting::{Role, SETTINGS, Setting};
-
-/// The nearest of some names, when it is near enough to be meant.
-pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.len() / 5).clamp(1, 4);
-    names
-        .into_iter()
-        // The distance costs the product of the lengths, and a name in a file may be of any length.
-        .filter(|n| n.len().abs_diff(name.len()) <= limit)
-        .map(|n| (strsim::damerau_levenshtein(name, n), n))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, n)| n)
-}
+use crate::nearest::nearest;
 
 /// Warns of names that look like settings and are none, and of legacy names whose effect is missed.
 pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
@@ -45,9 +33,9 @@ pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
         if legacy.is_some() && (near.is_none() || legacy::names_exactly(name)) {
             continue;
         }
-        let problem = Problem::warning(&gathered.source, "there is no such setting").at(name, &gathered.value.lossy());
+        let problem = Problem::warning(&gathered.source, "is no setting").at(name, &gathered.value.lossy());
         problems.push(match near {
-            Some(near) => problem.hint(format!("did you mean {near}?")),
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem.hint("see env.local.example for all settings"),
         });
     }
@@ -129,11 +117,11 @@ mod tests {
         let mut problems = vec![];
         misspelt(&collected, &mut problems);
         let expected = [
-            ("AUTODEPLOY_EXTRA_REPO", "did you mean AUTODEPLOY_EXTRA_REPOS?"),
-            ("SCHEDULER_JOB_AUTODEPLOY_IMAG", "did you mean SCHEDULER_JOB_AUTODEPLOY_IMAGE?"),
+            ("AUTODEPLOY_EXTRA_REPO", "did you mean `AUTODEPLOY_EXTRA_REPOS`?"),
+            ("SCHEDULER_JOB_AUTODEPLOY_IMAG", "did you mean `SCHEDULER_JOB_AUTODEPLOY_IMAGE`?"),
             ("SCHEDULER_SECRET_TOKEN", "see env.local.example for all settings"),
-            ("SCHEDULER_TIMEZOEN", "did you mean SCHEDULER_TIMEZONE?"),
-            ("SCHEDULER_TOKEN_FIEL", "did you mean SCHEDULER_TOKEN_FILE?"),
+            ("SCHEDULER_TIMEZOEN", "did you mean `SCHEDULER_TIMEZONE`?"),
+            ("SCHEDULER_TOKEN_FIEL", "did you mean `SCHEDULER_TOKEN_FILE`?"),
         ];
         assert_eq!(hints(&problems), expected);
         assert!(!format!("{problems:?}").contains("hunter2"));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::masking::Masking;
 use super::probe::{Collected, Text};
 use super::raw::RawSettings;
 use super::setting::SETTINGS;
@@ -90,15 +89,10 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     problems.extend(template::malformed(&collected));
     problems.extend(unset.iter().cloned());
     problems.dedup();
-    let masking = Masking::of(&environment);
-    for problem in &mut problems {
-        problem.message = masking.masked(&problem.message);
-        problem.value = problem.value.as_deref().map(|value| masking.masked(value));
-        problem.hint = problem.hint.as_deref().map(|hint| masking.masked(hint));
-    }
+    problems.iter_mut().for_each(|problem| problem.locate(&collected.values));
     let mut environment = environment;
     environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), settings.project.clone());
-    Loaded {
+    let mut loaded = Loaded {
         absent: watched::absent(&collected),
         settings,
         jobs,
@@ -115,7 +109,10 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         hooks: collected.hooks,
         paths,
         complete: collected.complete,
-    }
+    };
+    let masking = loaded.masking();
+    loaded.problems.iter_mut().for_each(|problem| problem.mask(&masking));
+    loaded
 }
 
 /// All variables with their sources, and the defaults of the settings that nobody sets.
@@ -125,7 +122,12 @@ fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTre
         .iter()
         .filter(|(_, g)| !g.mapped)
         .map(|(name, g)| {
-            let sourced = Sourced { value: g.value.lossy(), source: g.source.clone(), frozen: g.frozen.clone() };
+            let sourced = Sourced {
+                value: g.value.lossy(),
+                source: g.source.clone(),
+                written: g.written.clone(),
+                frozen: g.frozen.clone(),
+            };
             (name.clone(), sourced)
         })
         .collect();
@@ -135,7 +137,8 @@ fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTre
         } else {
             (setting.default_in(collected).to_owned(), "default")
         };
-        values.insert(setting.name.to_owned(), Sourced { value, source: source.to_owned(), frozen: None });
+        values
+            .insert(setting.name.to_owned(), Sourced { value, source: source.to_owned(), written: None, frozen: None });
     }
     values
 }

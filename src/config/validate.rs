@@ -9,6 +9,7 @@ use super::conf_dir::{self, Entry, absolute};
 use super::probe::Collected;
 use super::raw::RawSettings;
 use super::setting::Setting;
+use super::wrong::{Wrong, choice};
 use super::{HostKeys, LegacyJobs, LogFormat, Problem, Settings, Snapshot, Templates, job, proxies, values, words};
 use crate::schedule::Schedule;
 
@@ -33,7 +34,7 @@ pub fn validate(
             Err("expected an absolute path".to_owned())
         }
     };
-    let below_dir = |text: &str| Ok(absolute(dir, text));
+    let below_dir = |text: &str| Ok::<_, Wrong>(absolute(dir, text));
     let whole = |text: &str| {
         text.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number above zero".to_owned())
     };
@@ -69,21 +70,12 @@ pub fn validate(
             .value("COMPOSE_PROJECT_NAME", raw.compose_project_name, project_name)
             .unwrap_or_else(|| project.to_owned()),
         checkouts,
-        timezone: check
-            .value("SCHEDULER_TIMEZONE", raw.scheduler_timezone, |text| {
-                job::timezone(text).map_err(|(message, hint)| match hint {
-                    Some(hint) => format!("{message}; {hint}"),
-                    None => format!("{message}; expected one such as UTC or America/Montreal"),
-                })
-            })
-            .unwrap_or(Tz::UTC),
+        timezone: check.value("SCHEDULER_TIMEZONE", raw.scheduler_timezone, job::timezone).unwrap_or(Tz::UTC),
         state_dir: check.value("SCHEDULER_STATE_DIR", raw.scheduler_state_dir, path).unwrap_or_default(),
         log_dir: check.value("BIRDHOUSE_LOG_DIR", raw.birdhouse_log_dir, path).unwrap_or_default(),
         log_format: check
-            .value("SCHEDULER_LOG_FORMAT", raw.scheduler_log_format, |text| match text {
-                "text" => Ok(LogFormat::Text),
-                "json" => Ok(LogFormat::Json),
-                _ => Err("expected text or json".to_owned()),
+            .value("SCHEDULER_LOG_FORMAT", raw.scheduler_log_format, |text| {
+                choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
             })
             .unwrap_or_default(),
         log_level: check.value("SCHEDULER_LOG_LEVEL", raw.scheduler_log_level, log_level).unwrap_or_default(),
@@ -107,7 +99,7 @@ pub fn validate(
             .value("BIRDHOUSE_AUTODEPLOY_PLATFORM_FREQUENCY", raw.birdhouse_autodeploy_platform_frequency, |text| {
                 let pattern = text.trim().trim_start_matches('#').trim();
                 match Schedule::parse(pattern, Tz::UTC, "autodeploy") {
-                    Err(error) if pattern == text.trim() => Err(error.to_string()),
+                    Err(error) if pattern == text.trim() => Err(error),
                     _ => Ok(text.to_owned()),
                 }
             })
@@ -118,10 +110,8 @@ pub fn validate(
             path,
         ),
         host_keys: check
-            .value("BIRDHOUSE_AUTODEPLOY_HOST_KEYS", raw.birdhouse_autodeploy_host_keys, |text| match text {
-                "accept-new" => Ok(HostKeys::AcceptNew),
-                "strict" => Ok(HostKeys::Strict),
-                _ => Err("expected accept-new or strict".to_owned()),
+            .value("BIRDHOUSE_AUTODEPLOY_HOST_KEYS", raw.birdhouse_autodeploy_host_keys, |text| {
+                choice(text, &[("accept-new", HostKeys::AcceptNew), ("strict", HostKeys::Strict)])
             })
             .unwrap_or_default(),
         code_ownership: check.value(
@@ -133,10 +123,8 @@ pub fn validate(
             },
         ),
         snapshot: check
-            .value("BIRDHOUSE_AUTODEPLOY_SNAPSHOT", raw.birdhouse_autodeploy_snapshot, |text| match text {
-                "all" => Ok(Snapshot::All),
-                "available" => Ok(Snapshot::Available),
-                _ => Err("expected all or available".to_owned()),
+            .value("BIRDHOUSE_AUTODEPLOY_SNAPSHOT", raw.birdhouse_autodeploy_snapshot, |text| {
+                choice(text, &[("all", Snapshot::All), ("available", Snapshot::Available)])
             })
             .unwrap_or_default(),
         compose_command: check.value(
@@ -166,10 +154,8 @@ pub fn validate(
             .unwrap_or(-1),
         job_hardened: check.truth("SCHEDULER_JOB_HARDENED", raw.scheduler_job_hardened),
         legacy_jobs: check
-            .value("SCHEDULER_LEGACY_JOBS", raw.scheduler_legacy_jobs, |text| match text {
-                "take-over" => Ok(LegacyJobs::TakeOver),
-                "keep" => Ok(LegacyJobs::Keep),
-                _ => Err("expected take-over or keep".to_owned()),
+            .value("SCHEDULER_LEGACY_JOBS", raw.scheduler_legacy_jobs, |text| {
+                choice(text, &[("take-over", LegacyJobs::TakeOver), ("keep", LegacyJobs::Keep)])
             })
             .unwrap_or_default(),
         host_jobs: check.truth("SCHEDULER_HOST_JOBS", raw.scheduler_host_jobs),
@@ -219,15 +205,23 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// The value, or the default of the table where it is absent or bad.
-    fn value<T>(&mut self, name: &str, raw: Option<String>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn value<T, E: Into<Wrong>>(
+        &mut self,
+        name: &str,
+        raw: Option<String>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let default = Setting::find(name).map(|s| s.default_in(self.collected)).filter(|d| !d.is_empty());
         if let Some(text) = raw {
             match parse(text.trim()) {
                 Ok(value) => return Some(value),
-                Err(message) => {
+                Err(wrong) => {
+                    let wrong = wrong.into();
+                    let mended = default.map_or("it counts as not set until it is mended".to_owned(), |default| {
+                        format!("the default {default} holds until it is mended")
+                    });
                     let (key, source) = self.origin(name);
-                    let holds = default.map_or("it counts as not set".to_owned(), |d| format!("the default {d} holds"));
-                    self.problems.push(Problem::error(source, message).at(&key, &text).hint(holds));
+                    self.problems.push(Problem::wrong(source, wrong).at(&key, &text).note(mended));
                 }
             }
         }
@@ -287,13 +281,12 @@ fn project_name(text: &str) -> Result<String, String> {
 }
 
 /// A level, or `target=level` in a list separated by commas.
-fn log_level(text: &str) -> Result<String, String> {
-    let level = |l: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&l.to_ascii_lowercase().as_str());
-    if text.split(',').all(|part| level(part.rsplit('=').next().unwrap_or(part).trim())) {
-        Ok(text.to_owned())
-    } else {
-        Err("expected error, warn, info, debug or trace".to_owned())
+fn log_level(text: &str) -> Result<String, Wrong> {
+    let levels = ["error", "warn", "info", "debug", "trace", "off"].map(|level| (level, ()));
+    for part in text.split(',') {
+        choice(&part.rsplit('=').next().unwrap_or(part).trim().to_ascii_lowercase(), &levels)?;
     }
+    Ok(text.to_owned())
 }
 
 /// A stack may still set the image of the legacy scheduler, which knows no built-in job.
@@ -302,5 +295,5 @@ fn own_image(check: &mut Check<'_>, raw: Option<String>) -> String {
         check.warn("SCHEDULER_IMAGE", image, "is the image of the legacy scheduler and is not used");
     }
     let raw = raw.filter(|image| !image.starts_with("pavics/crontab"));
-    check.value("SCHEDULER_IMAGE", raw, |text| Ok(text.to_owned())).unwrap_or_default()
+    check.value("SCHEDULER_IMAGE", raw, |text| Ok::<_, Wrong>(text.to_owned())).unwrap_or_default()
 }

@@ -10,11 +10,26 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::Place;
 
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// Line of its start, from 1; zero where it is not known.
+    pub line: u64,
+    /// Column of its start.
+    pub column: u64,
+    /// First byte.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+}
+
 /// A node with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where it begins.
-    pub place: Place,
+    /// Where it stands; of a list or mapping only its beginning.
+    pub place: Span,
+    /// Where the key stands that it belongs to.
+    pub key: Option<Span>,
     /// What it is.
     pub value: Value,
 }
@@ -28,7 +43,7 @@ pub enum Value {
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A mapping in its order; a key that stands twice is kept twice.
+    /// A mapping in its order; of a key that stands twice the first holds.
     Map(Vec<(String, Node)>),
 }
 
@@ -36,9 +51,21 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub struct YamlError {
     /// Where.
-    pub place: Place,
+    pub span: Span,
     /// What is wrong.
     pub message: String,
+}
+
+/// The first key that stands in one mapping twice.
+pub fn doubled(text: &str) -> Option<Span> {
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::Error, with_snippet: false };
+    let error = serde_saphyr::from_multiple_with_options::<Raw>(text, options).err()?;
+    let at =
+        matches!(error.without_snippet(), serde_saphyr::Error::DuplicateMappingKey { .. }).then(|| error.location())?;
+    let mut span = character(text, at?);
+    let key = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    span.end = span.start + text[span.start..].find(|c: char| !key(c)).unwrap_or(0).max(span.end - span.start);
+    Some(span)
 }
 
 /// Reads all documents of a text.
@@ -55,7 +82,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
     match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options) {
         Ok(documents) => Ok(documents.into_iter().map(|d| node(d, text)).collect()),
         Err(error) => {
-            let place = error.location().map(place).unwrap_or_default();
+            let span = error.location().map(|at| character(text, at)).unwrap_or_default();
             let message = error.without_snippet().to_string();
             let message = message.lines().next().unwrap_or_default();
             // The place stands in the origin already.
@@ -66,12 +93,26 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
             } else {
                 message
             };
-            Err(YamlError { place, message })
+            Err(YamlError { span, message })
         }
     }
 }
 
+impl From<Span> for Place {
+    fn from(span: Span) -> Self {
+        Self { line: span.line, column: span.column }
+    }
+}
+
 impl Node {
+    /// What to point at when it is wrong: itself, or its key where it has no extent of its own.
+    pub fn mark(&self) -> Span {
+        match (&self.value, self.key) {
+            (Value::Text(_), _) | (_, None) => self.place,
+            (_, Some(key)) => key,
+        }
+    }
+
     /// The text of a scalar; a list or mapping has none.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -108,8 +149,22 @@ impl Node {
     }
 }
 
-fn place(location: Location) -> Place {
-    Place { line: location.line(), column: location.column() }
+/// The character at a place: errors know no bytes.
+fn character(text: &str, at: Location) -> Span {
+    let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+    let line = text.split('\n').nth(number(at.line())).unwrap_or_default();
+    let start = text.len().min(line.as_ptr().addr().saturating_sub(text.as_ptr().addr()));
+    let mut rest = line.char_indices().skip(number(at.column()));
+    let start = start + rest.next().map_or(line.len(), |(at, _)| at);
+    let end = start + text[start..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+    Span { line: at.line(), column: at.column(), start, end }
+}
+
+fn span(location: Location) -> Span {
+    let number = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
+    let start = number(location.span().byte_offset());
+    let end = start + number(location.span().byte_len());
+    Span { line: location.line(), column: location.column(), start, end }
 }
 
 enum Raw {
@@ -118,7 +173,7 @@ enum Raw {
     Typed(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
-    Map(Vec<(String, Spanned<Raw>)>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
 }
 
 fn node(raw: Spanned<Raw>, source: &str) -> Node {
@@ -127,9 +182,14 @@ fn node(raw: Spanned<Raw>, source: &str) -> Node {
         Raw::Text(text) => Value::Text(text),
         Raw::Typed(fallback) => Value::Text(written(raw.defined, source).unwrap_or(fallback)),
         Raw::List(items) => Value::List(items.into_iter().map(|i| node(i, source)).collect()),
-        Raw::Map(entries) => Value::Map(entries.into_iter().map(|(k, v)| (k, node(v, source))).collect()),
+        Raw::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| entry(key, value, source)).collect()),
     };
-    Node { place: place(raw.referenced), value }
+    Node { place: span(raw.referenced), key: None, value }
+}
+
+fn entry(key: Spanned<String>, value: Spanned<Raw>, source: &str) -> (String, Node) {
+    let place = span(key.referenced);
+    (key.value, Node { key: Some(place), ..node(value, source) })
 }
 
 /// The text of a plain scalar as it stands in the source.
@@ -230,7 +290,7 @@ mod tests {
     #[test]
     fn mistakes_have_a_place() {
         let error = parse("- name: x\n  a: [1\n- b: 2\n").unwrap_err();
-        assert!(error.place.line >= 2, "{error:?}");
+        assert!(error.span.line >= 2, "{error:?}");
         assert!(!error.message.contains('\n'));
     }
 

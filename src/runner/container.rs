@@ -54,9 +54,27 @@ pub fn container_for(
     }
 }
 
+/// As [`container_for`], with further environment for one run.
+pub fn container_of_run(
+    action: &Action,
+    extra: &Environment,
+    job: Option<&Job>,
+    settings: &Settings,
+    installation: &Installation,
+    paths: &[PathBuf],
+) -> ContainerSpec {
+    let mut spec = container_for(&with_env(action, extra), job, settings, installation, paths);
+    if let Action::Builtin(_) = action {
+        // Environment given on request never replaces what the container is told by us.
+        let extra = extra.0.iter().filter(|(name, _)| !name.starts_with("TENDER_"));
+        spec.env.0.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    spec
+}
+
 /// An action with further environment for one run.
 #[must_use]
-pub fn with_env(action: &Action, extra: &Environment) -> Action {
+fn with_env(action: &Action, extra: &Environment) -> Action {
     let mut action = action.clone();
     let add = |env: &mut Environment| env.0.extend(extra.0.clone());
     match &mut action {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::container::{container_for, result_path, with_env};
+use super::container::{container_of_run, result_path};
 use super::guard::{self, Busy};
 use super::labels::Identity;
 use super::output::Output;
@@ -352,18 +352,14 @@ fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
 }
 
 fn spec_for(record: &RunRecord, job: &Job, room: &Room) -> Option<ContainerSpec> {
-    let action = with_env(job.part(record.occurrence.part)?, &record.extra_env);
-    let mut spec = container_for(&action, Some(job), &room.settings, &room.installation, &room.paths);
-    if let Action::Builtin(_) = action {
-        // Environment given on request never replaces what the container is told by us.
-        let extra = record.extra_env.0.iter().filter(|(name, _)| !name.starts_with("TENDER_"));
-        spec.env.0.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
-        if !room.stack_env.is_empty() {
-            let text = serde_json::to_string(&room.stack_env).unwrap_or_default();
-            spec.env.0.insert("TENDER_STACK_ENV".to_owned(), text);
-        }
+    let action = job.part(record.occurrence.part)?;
+    let extra = &record.extra_env;
+    let mut spec = container_of_run(action, extra, Some(job), &room.settings, &room.installation, &room.paths);
+    if matches!(action, Action::Builtin(_)) && !room.stack_env.is_empty() {
+        let text = serde_json::to_string(&room.stack_env).unwrap_or_default();
+        spec.env.0.insert("TENDER_STACK_ENV".to_owned(), text);
     }
-    if let Some(path) = result_path(&action, &record.id) {
+    if let Some(path) = result_path(action, &record.id) {
         spec.env.0.insert("TENDER_RESULT".to_owned(), path.display().to_string());
     }
     Some(spec)

@@ -16,6 +16,8 @@ use cron::Cron;
 use every::Every;
 use line::Line;
 
+use crate::nearest::nearest;
+
 /// When a job is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
@@ -148,11 +150,19 @@ fn zone_and_body(text: &str, zone: Tz) -> Result<(Tz, &str), ScheduleError> {
     };
     let (name, body) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let name = name.trim_matches(['"', '\'']);
-    let zone = name
-        .parse()
-        .map_err(|_| ScheduleError(format!("`{name}` is no time zone; write a name such as UTC or Europe/Berlin")))?;
+    let zone = name.parse().map_err(|_| {
+        let way_out = match nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write a name such as UTC or Europe/Berlin".to_owned(),
+        };
+        ScheduleError(format!("`{name}` is no time zone; {way_out}"))
+    })?;
     Ok((zone, body.trim_start()))
 }
+
+/// What may stand after the `@`.
+const WORDS: &[&str] =
+    &["yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly", "every", "reboot", "manual"];
 
 /// What stands after the `@`.
 fn shorthand(word: &str) -> Result<Rule, ScheduleError> {
@@ -173,10 +183,14 @@ fn shorthand(word: &str) -> Result<Rule, ScheduleError> {
         "daily" | "midnight" => "0 0 * * *",
         "hourly" => "0 * * * *",
         _ => {
-            return Err(ScheduleError(format!(
-                "`@{word}` is unknown; there are @yearly, @annually, @monthly, @weekly, @daily, @midnight, \
-                 @hourly, @every <duration>, @reboot and @manual"
-            )));
+            let way_out = match nearest(word, WORDS.iter().copied()) {
+                Some(near) => format!("did you mean `@{near}`?"),
+                None => {
+                    let all: Vec<String> = WORDS.iter().map(|word| format!("@{word}")).collect();
+                    format!("there are {}", all.join(", ").replace("@every", "@every <duration>"))
+                }
+            };
+            return Err(ScheduleError(format!("`@{word}` is unknown; {way_out}")));
         }
     };
     Cron::parse(pattern, "").map(Rule::Cron)

@@ -1,6 +1,7 @@
 //! Which of several values of one setting holds, over old and new names and all sources.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tender::config::{HostKeys, Snapshot, config_document};
@@ -73,10 +74,14 @@ fn what_a_stack_ships_is_no_wish_of_its_owner() {
 #[test]
 fn the_oldest_stacks_log_elsewhere() {
     let stack = Stack::new("plain");
-    fs::write(stack.dir.join("pavics-compose.sh"), "").unwrap();
+    let wrapper = |name: &str| {
+        fs::write(stack.dir.join(name), "").unwrap();
+        fs::set_permissions(stack.dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    wrapper("pavics-compose.sh");
     let loaded = stack.load();
     assert_eq!(loaded.settings.log_dir, Path::new("/var/log/PAVICS"));
     assert_eq!(config_document(&loaded)["settings"]["BIRDHOUSE_LOG_DIR"]["value"], "/var/log/PAVICS");
-    fs::write(stack.dir.join("birdhouse-compose.sh"), "").unwrap();
+    wrapper("birdhouse-compose.sh");
     assert_eq!(stack.load().settings.log_dir, Path::new("/var/log/birdhouse"));
 }

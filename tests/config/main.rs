@@ -3,7 +3,9 @@
 // helpers of tests may stop a test as the tests themselves may
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod diagnostics;
 mod every;
+mod explain;
 mod house;
 mod job_files;
 mod jobs;

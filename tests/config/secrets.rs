@@ -55,7 +55,7 @@ fn a_file_that_cannot_be_used_is_an_error() {
     for (value, expected) in [("none", "does not exist"), (".", "is a folder"), ("env.local/x", "cannot be read")] {
         let (_, loaded) = loaded(&format!("HTTPS_PROXY_FILE={value}"));
         let said = problems(&loaded);
-        assert!(said.starts_with("error") && said.contains("HTTPS_PROXY_FILE=") && said.contains(expected), "{said}");
+        assert!(said.starts_with("error") && said.contains("HTTPS_PROXY_FILE") && said.contains(expected), "{said}");
         assert!(loaded.settings.proxies.0.is_empty());
     }
 }
@@ -80,5 +80,5 @@ fn tokens_of_later_versions_are_no_secret_less() {
         "SCHEDULER_HEARTBEAT_URL=https://ping.example.org/{PLANTED}; SCHEDULER_NOTIFY=ntfy://{PLANTED}"
     ));
     let said = problems(&loaded);
-    assert!(said.contains("SCHEDULER_HEARTBEAT_URL=\"***\": has no effect in this version"), "{said}");
+    assert!(said.contains("SCHEDULER_HEARTBEAT_URL has no effect in this version (\"***\")"), "{said}");
 }

@@ -26,7 +26,8 @@ fn said(env_local: &str) -> String {
     let loaded = loaded(env_local);
     let lines = loaded.problems.iter().map(|p| {
         let (key, value) = (p.key.as_deref().unwrap_or_default(), p.value.as_deref().unwrap_or_default());
-        format!("{key}={value} {}; {}\n", p.message, p.hint.as_deref().unwrap_or_default())
+        let more = [&p.expected, &p.hint, &p.note].map(|text| text.as_deref().unwrap_or_default());
+        format!("{key}={value} {}; {}\n", p.message, more.join("; "))
     });
     lines.collect::<String>().trim_end().to_owned()
 }
@@ -52,19 +53,19 @@ fn values_that_are_refused() {
     for (line, expected) in [
         (
             "SCHEDULER_JOB_HARDENED=maybe",
-            "SCHEDULER_JOB_HARDENED=maybe expected true or false; the default false holds",
+            "SCHEDULER_JOB_HARDENED=maybe is not understood; true or false; ; the default false holds until it is mended",
         ),
         (
             "SCHEDULER_LEGACY_JOBS=drop",
-            "SCHEDULER_LEGACY_JOBS=drop expected take-over or keep; the default take-over holds",
+            "SCHEDULER_LEGACY_JOBS=drop is not understood; take-over or keep; ; the default take-over holds until it is mended",
         ),
         (
             "SCHEDULER_CONFIG_POLL=soon",
-            "SCHEDULER_CONFIG_POLL=soon expected a duration such as 90s, 5m or 1h30m; the default 10m holds",
+            "SCHEDULER_CONFIG_POLL=soon is not understood; a duration such as 90s, 5m or 1h30m; ; the default 10m holds until it is mended",
         ),
         (
             "BIRDHOUSE_COMPOSE_TEMPLATE_SKIP=true; BIRDHOUSE_COMPOSE_TEMPLATE_FORCE=true",
-            "BIRDHOUSE_COMPOSE_TEMPLATE_FORCE=true has no effect beside BIRDHOUSE_COMPOSE_TEMPLATE_SKIP; ",
+            "BIRDHOUSE_COMPOSE_TEMPLATE_FORCE=true has no effect beside BIRDHOUSE_COMPOSE_TEMPLATE_SKIP; ; ;",
         ),
     ] {
         assert_eq!(said(line), expected.trim_end(), "{line}");

@@ -100,7 +100,7 @@ fn a_platform_of_components() {
         "EXTRAS_GREETING",
     ];
     insta::assert_snapshot!(seen(&stack, &loaded, &variables));
-    assert!(loaded.complete && !loaded.has_errors());
+    assert!(loaded.complete && !loaded.has_errors(), "{}", problems(&loaded));
     // Its own hooks look for a component at the end of a line.
     assert!(loaded.environment.0["BIRDHOUSE_EXTRA_CONF_DIRS"].lines().any(|l| l.ends_with("/jupyterhub")));
 }
@@ -110,7 +110,7 @@ fn the_first_generation() {
     let stack = Stack::new("pavics");
     let loaded = stack.load();
     insta::assert_snapshot!(seen(&stack, &loaded, &["AUTODEPLOY_EXTRA_REPOS", "EMU_IMAGE", "PROMETHEUS_RETENTION"]));
-    assert!(loaded.complete && !loaded.has_errors());
+    assert!(loaded.complete && !loaded.has_errors(), "{}", problems(&loaded));
 }
 
 #[test]
