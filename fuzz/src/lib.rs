@@ -7,6 +7,8 @@
 pub mod config;
 #[path = "../../src/job/mod.rs"]
 pub mod job;
+#[path = "../../src/nearest.rs"]
+pub mod nearest;
 #[path = "../../src/schedule/mod.rs"]
 pub mod schedule;
 #[path = "../../src/secret.rs"]

@@ -83,6 +83,9 @@ pub(super) enum Cmd {
         /// What to read, as JSON; standard input where absent
         #[arg(env = "TENDER_PROBE", hide_env_values = true)]
         request: Option<String>,
+        /// As a child of Tender's: the request is a line, and no process is left over
+        #[arg(long)]
+        alone: bool,
     },
     /// Work on one checkout as its owner, spoken to through the standard streams
     #[command(hide = true)]

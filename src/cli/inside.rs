@@ -1,6 +1,6 @@
 //! Commands that only Tender's own containers and children run.
 
-use std::io::{Read, stdin, stdout};
+use std::io::{BufReader, Read, stdin, stdout};
 
 use anyhow::Context as _;
 use chrono::Utc;
@@ -60,7 +60,12 @@ fn rotate(context: &Context, entry: &Entry) -> u8 {
 }
 
 /// `tender probe`: reads a request, answers with what was found.
-pub(super) fn probe(context: &Context, request: Option<String>) -> anyhow::Result<u8> {
+pub(super) fn probe(context: &Context, request: Option<String>, alone: bool) -> anyhow::Result<u8> {
+    if alone {
+        let answer = config::probe_alone(BufReader::new(stdin())).context("failed to read the request")?;
+        context.out.bytes(&answer)?;
+        return Ok(exit::DONE);
+    }
     let request = match request.or_else(|| context.variable(PROBE).map(str::to_owned)) {
         Some(request) => request,
         None => {

@@ -32,7 +32,7 @@ pub(super) async fn try_loaded(context: &Context) -> anyhow::Result<Result<Loade
             let probe = ContainerProbe::new(&engine, &installation, "config");
             config::load(&probe, &request, &installation).await
         }
-        None => config::load(&ProcessProbe, &request, &on_a_desk()).await,
+        None => config::load(&ProcessProbe::new(std::env::current_exe()?), &request, &on_a_desk()).await,
     })
 }
 

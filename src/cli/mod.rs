@@ -81,7 +81,7 @@ fn perform(command: Cmd, context: &Context) -> anyhow::Result<u8> {
         Cmd::Version(args) => version(context, &args),
         Cmd::Completions { shell } => completions(context, shell),
         Cmd::Job(args) => inside::job(context, &args),
-        Cmd::Probe { request } => inside::probe(context, request),
+        Cmd::Probe { request, alone } => inside::probe(context, request, alone),
         Cmd::Git => inside::git(),
     }
 }

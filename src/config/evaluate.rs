@@ -1,20 +1,24 @@
 //! The shell files of a stack, read in the order in which real stacks read them.
 
 mod includes;
+mod late;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::conf_dir::{self, Entry};
+use super::derived::Beginning;
 use super::excerpt::Excerpt;
-use super::probe::{Collected, Gathered, ProbeRequest, Text};
+use super::interpreter::{Interpreter, NotRun, Ran};
+use super::probe::{Collected, Gathered, ProbeRequest, Text, Written};
 use super::setting::Setting;
-use super::shell::{End, Shell, Variables, word};
-use super::shell_error::explain;
-use super::{ConfDir, Problem, aliases, delayed, template};
+use super::shell::{End, SourcedAt, word};
+use super::shell_error::{explain, remarks};
+use super::written::{ShellFiles, form};
+use super::{ConfDir, Problem, aliases, template};
 
 /// What came of reading them.
 pub struct Evaluated {
@@ -26,6 +30,8 @@ pub struct Evaluated {
     pub complete: bool,
     /// The conf dirs in reading order.
     pub conf_dirs: Vec<ConfDir>,
+    /// The files that were read by other files.
+    pub sourced: BTreeSet<PathBuf>,
     /// Required variable → the file that lists it first.
     pub listed: BTreeMap<String, String>,
 }
@@ -41,12 +47,9 @@ pub fn evaluate(request: &ProbeRequest) -> Evaluated {
 
 struct Reader<'a> {
     request: &'a ProbeRequest,
-    shell: Option<Shell>,
-    deadline: Instant,
-    /// Time is up, or there is no shell: nothing more is run.
-    stopped: bool,
-    variables: Variables,
+    shell: Interpreter,
     sources: BTreeMap<String, String>,
+    written: BTreeMap<String, Written>,
     /// What outranks all files: the process environment and what follows from the request.
     firm: BTreeMap<String, (Vec<u8>, &'static str)>,
     frozen: BTreeMap<String, String>,
@@ -55,43 +58,23 @@ struct Reader<'a> {
     conf_dirs: Vec<ConfDir>,
     listed: BTreeMap<String, String>,
     seen: BTreeSet<PathBuf>,
+    files: ShellFiles,
+    sourced: BTreeSet<PathBuf>,
+    /// Variables that have their value because their other name has it.
+    mapped: BTreeSet<String>,
+    /// Files that took all the time that one may take.
+    given_up: BTreeSet<PathBuf>,
 }
 
 impl<'a> Reader<'a> {
     fn new(request: &'a ProbeRequest) -> Self {
-        let mut variables = Variables::new();
-        let mut sources = BTreeMap::new();
-        let mut firm = BTreeMap::new();
-        for (name, value) in
-            [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/"), ("USER", "root")]
-        {
-            variables.insert(name.to_owned(), value.as_bytes().to_vec());
-        }
-        let derived = derived(request);
-        for (name, value) in &derived.weak {
-            variables.insert((*name).to_owned(), value.clone());
-        }
-        sources.extend(variables.keys().map(|name| (name.clone(), "derived".to_owned())));
-        for (name, value) in &request.process_env {
-            // The name of the scheduler's own container is nobody's setting.
-            if !["PWD", "OLDPWD", "SHLVL", "_", "HOSTNAME"].contains(&name.as_str()) && super::words::is_name(name) {
-                firm.insert(name.clone(), (value.as_bytes().to_vec(), "environment"));
-            }
-        }
-        for (name, value) in derived.firm {
-            firm.insert(name.to_owned(), (value, "derived"));
-        }
-        for (name, (value, source)) in &firm {
-            variables.insert(name.clone(), value.clone());
-            sources.insert(name.clone(), (*source).to_owned());
-        }
+        let Beginning { variables, sources, firm } = Beginning::of(request);
+        let limit = Duration::from_millis(request.time_limit_ms);
         Self {
             request,
-            shell: None,
-            deadline: Instant::now() + Duration::from_millis(request.time_limit_ms),
-            stopped: false,
-            variables,
+            shell: Interpreter::new(request.shell.as_deref(), &request.compose_dir, limit, variables),
             sources,
+            written: BTreeMap::new(),
             firm,
             frozen: BTreeMap::new(),
             problems: Vec::new(),
@@ -99,6 +82,10 @@ impl<'a> Reader<'a> {
             conf_dirs: Vec::new(),
             listed: BTreeMap::new(),
             seen: BTreeSet::new(),
+            files: ShellFiles::default(),
+            sourced: BTreeSet::new(),
+            mapped: BTreeSet::new(),
+            given_up: BTreeSet::new(),
         }
     }
 
@@ -113,31 +100,32 @@ impl<'a> Reader<'a> {
         self.source(&env_local);
         self.hold_firm();
         self.clean_lists();
+        self.map_names();
         self.expand_delayed();
         if self.request.includes {
             self.read_includes();
         }
-        self.variables.insert("PWD".to_owned(), self.request.compose_dir.as_os_str().as_bytes().to_vec());
+        self.shell.finish();
+        let dir = self.request.compose_dir.as_os_str().as_bytes().to_vec();
+        self.shell.variables.insert("PWD".to_owned(), dir);
         self.sources.insert("PWD".to_owned(), "derived".to_owned());
     }
 
     fn finish(self) -> Evaluated {
         let values = self
+            .shell
             .variables
             .into_iter()
             .map(|(name, value)| {
                 let source = self.sources.get(&name).cloned().unwrap_or_else(|| "derived".to_owned());
                 let frozen = self.frozen.get(&name).cloned();
-                (name, Gathered { frozen, ..Gathered::new(Text::from(value), source) })
+                let written = self.written.get(&name).cloned();
+                let mapped = self.mapped.contains(&name);
+                (name, Gathered { frozen, written, mapped, ..Gathered::new(Text::from(value), source) })
             })
             .collect();
-        Evaluated {
-            values,
-            problems: self.problems,
-            complete: self.complete,
-            conf_dirs: self.conf_dirs,
-            listed: self.listed,
-        }
+        let Self { problems, complete, conf_dirs, listed, sourced, .. } = self;
+        Evaluated { values, problems, complete, conf_dirs, listed, sourced }
     }
 
     fn report(&mut self, mut problem: Problem) {
@@ -151,46 +139,77 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Runs code on behalf of `file`. Gives what a subshell of it told, if any.
-    fn run(&mut self, code: &[u8], file: &Path) -> Option<(End, Option<Variables>)> {
-        if self.stopped {
-            return None;
-        }
-        if self.shell.is_none() {
-            match Shell::start(&self.request.shell, &self.request.compose_dir, &self.variables) {
-                Ok(shell) => self.shell = Some(shell),
-                Err(error) => {
-                    let shell = self.request.shell.display();
-                    self.report(Problem::error(shell.to_string(), format!("the shell does not start: {error}")));
-                    (self.stopped, self.complete) = (true, false);
-                    return None;
-                }
-            }
-        }
-        let step = self.shell.as_mut()?.run(code, self.deadline);
+    /// Runs code on behalf of `file`.
+    fn run(&mut self, code: &[u8], file: &Path) -> Option<Ran> {
+        let limit_ms = self.request.time_limit_ms;
         let source = file.display().to_string();
-        if let Some(variables) = step.variables {
-            for (name, value) in &variables {
-                if self.variables.get(name) != Some(value) {
-                    self.sources.insert(name.clone(), source.clone());
-                    if name == template::REQUIRED {
-                        for name in template::listed(&String::from_utf8_lossy(value)).into_iter().flatten() {
-                            self.listed.entry(name).or_insert_with(|| source.clone());
-                        }
+        let ran = match self.shell.run(code) {
+            Ok(ran) => ran,
+            Err(not_run) => {
+                self.complete = false;
+                self.report(match not_run {
+                    NotRun::TimeIsUp => {
+                        Problem::error(source, format!("was not read: the files before it took all of {limit_ms} ms"))
                     }
+                    NotRun::NoShell(error) => {
+                        let shell = self.shell.program().display().to_string();
+                        Problem::error(shell, format!("the shell does not start: {error}"))
+                    }
+                });
+                return None;
+            }
+        };
+        for name in &ran.changed {
+            self.sources.insert(name.clone(), source.clone());
+            self.written.remove(name);
+            self.mapped.remove(name);
+            if name == template::REQUIRED
+                && let Some(value) = self.shell.variables.get(name)
+            {
+                for name in template::listed(&String::from_utf8_lossy(value)).into_iter().flatten() {
+                    self.listed.entry(name).or_insert_with(|| source.clone());
                 }
             }
-            self.variables = variables;
         }
-        if !matches!(step.end, End::Complete(_)) {
-            self.shell = None;
+        if ran.end == End::TimedOut {
+            self.given_up.insert(file.to_owned());
+        }
+        let fatal = explain(file, &ran, self.shell.step_limit().as_millis());
+        let large: Vec<String> = self.shell.large().map(str::to_owned).collect();
+        let large: Vec<&str> = large.iter().map(String::as_str).collect();
+        for problem in remarks(file, &ran, &large) {
+            if fatal.as_ref().is_none_or(|fatal| fatal.origin != problem.origin) {
+                self.report(problem);
+            }
+        }
+        if let Some(problem) = fatal {
             self.complete = false;
-            self.stopped = step.end == End::TimedOut;
-        }
-        if let Some(problem) = explain(file, step.end, &step.said, self.request.time_limit_ms) {
             self.report(problem);
         }
-        Some((step.end, step.peeked))
+        Some(ran)
+    }
+
+    /// Notes which files a file has read, and which line has set what.
+    fn trace(&mut self, file: &Path, ran: &Ran) {
+        let variables = &self.shell.variables;
+        let lookup = |name: &str| variables.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let mut sourced = ran.sourced.clone();
+        for seeming in self.files.sourced_by(file, &self.request.compose_dir, &lookup) {
+            if !sourced.iter().any(|s| s.file == seeming.file) {
+                sourced.push(seeming);
+            }
+        }
+        for SourcedAt { file, .. } in &sourced {
+            self.files.look(file);
+            self.sourced.insert(file.clone());
+        }
+        let way = self.files.way(file, &sourced);
+        for name in &ran.changed {
+            let Some(value) = variables.get(name) else { continue };
+            if let Some(written) = way.find(name, value) {
+                self.written.insert(name.clone(), written);
+            }
+        }
     }
 
     /// Reads a shell file, if it is there.
@@ -200,18 +219,26 @@ impl<'a> Reader<'a> {
             Ok(_) => return self.report(Problem::error(file.display().to_string(), "is not a file")),
             Err(_) => return,
         }
-        let text = match fs::read(file) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => {
-                self.complete = false;
-                return self.report(Problem::error(file.display().to_string(), format!("cannot be read: {error}")));
-            }
-        };
-        let code = [b". ".to_vec(), word(file.as_os_str().as_bytes())].concat();
-        let ended = self.run(&code, file);
+        if self.given_up.contains(file) {
+            return;
+        }
+        if let Err(error) = fs::File::open(file) {
+            self.complete = false;
+            return self.report(Problem::error(file.display().to_string(), format!("cannot be read: {error}")));
+        }
+        self.files.look(file);
+        let text = self.files.text(file).unwrap_or_default();
+        let returns =
+            text.lines().any(|l| l.split_whitespace().take_while(|w| !w.starts_with('#')).any(|w| w == "return"));
+        if let Some(problem) = form(file, text) {
+            self.report(problem);
+        }
+        let code = [b"\\. ".to_vec(), word(file.as_os_str().as_bytes())].concat();
+        let Some(ran) = self.run(&code, file) else { return };
+        self.trace(file, &ran);
         // A last command that is false is common and fine; `return 1` gives the rest of the file up.
-        if let Some((End::Complete(status @ 1..), _)) = ended
-            && text.lines().any(|l| l.split_whitespace().take_while(|w| !w.starts_with('#')).any(|w| w == "return"))
+        if let End::Complete(status @ 1..) = ran.end
+            && returns
         {
             self.report(
                 Problem::warning(file.display().to_string(), format!("was left by `return {status}`"))
@@ -224,15 +251,15 @@ impl<'a> Reader<'a> {
     fn assign(&mut self, values: &[(String, Vec<u8>, String)]) {
         let mut code = Vec::new();
         for (name, value, source) in values {
-            if self.variables.get(name) != Some(value) {
+            if self.shell.variables.get(name) != Some(value) {
                 code.extend([name.as_bytes(), b"=", &word(value), b"; "].concat());
                 self.sources.insert(name.clone(), source.clone());
             }
         }
         if !code.is_empty() {
-            let sources = std::mem::take(&mut self.sources);
+            let (sources, written) = (self.sources.clone(), self.written.clone());
             self.run(&code, &self.request.env_local.clone());
-            self.sources = sources;
+            (self.sources, self.written) = (sources, written);
         }
     }
 
@@ -240,11 +267,12 @@ impl<'a> Reader<'a> {
     fn hold_firm(&mut self) {
         let mut values = Vec::new();
         for (name, (value, source)) in &self.firm {
-            if self.variables.get(name) != Some(value) {
+            if self.shell.variables.get(name) != Some(value) {
                 if *source == "environment"
                     && let Some(file) = self.sources.get(name)
                 {
                     self.frozen.insert(name.clone(), file.clone());
+                    self.written.remove(name);
                 }
                 values.push((name.clone(), value.clone(), (*source).to_owned()));
             }
@@ -259,7 +287,7 @@ impl<'a> Reader<'a> {
         {
             let Some(setting) = Setting::find(setting) else { continue };
             for name in setting.names() {
-                let Some(text) = self.variables.get(name).map(|v| String::from_utf8_lossy(v).into_owned()) else {
+                let Some(text) = self.shell.variables.get(name).map(|v| String::from_utf8_lossy(v).into_owned()) else {
                     continue;
                 };
                 let source = self.sources.get(name).cloned().unwrap_or_default();
@@ -292,11 +320,12 @@ impl<'a> Reader<'a> {
         self.assign(&values);
     }
 
-    fn walk_conf_dirs(&mut self) {
-        let commented = std::mem::take(&mut self.conf_dirs);
-        let view = Collected {
+    /// What is known so far.
+    fn view(&self) -> Collected {
+        Collected {
             env_local: self.request.env_local.clone(),
             values: self
+                .shell
                 .variables
                 .iter()
                 .map(|(name, value)| {
@@ -304,8 +333,14 @@ impl<'a> Reader<'a> {
                     (name.clone(), Gathered::new(Text::from(value.clone()), source))
                 })
                 .collect(),
+            conf_dirs: self.conf_dirs.clone(),
             ..Collected::default()
-        };
+        }
+    }
+
+    fn walk_conf_dirs(&mut self) {
+        let commented = std::mem::take(&mut self.conf_dirs);
+        let view = self.view();
         for list in ["BIRDHOUSE_DEFAULT_CONF_DIRS", "BIRDHOUSE_EXTRA_CONF_DIRS"] {
             let Some(setting) = Setting::find(list) else { continue };
             // The difference of old and new name is reported once, when the settings are made.
@@ -339,10 +374,13 @@ impl<'a> Reader<'a> {
         let defaults = path.join("default.env");
         if fs::read(&defaults).is_ok_and(|t| String::from_utf8_lossy(&t).contains("COMPONENT_DEPENDENCIES")) {
             let file = word(defaults.as_os_str().as_bytes());
-            let code =
-                [b"(unset COMPONENT_DEPENDENCIES; . ".to_vec(), file, b"; __tender_dump peek 0) 2>/dev/null".to_vec()]
-                    .concat();
-            let peeked = self.run(&code, &defaults).and_then(|(_, peeked)| peeked);
+            let code = [
+                b"(unset COMPONENT_DEPENDENCIES; \\. ".to_vec(),
+                file,
+                b"; __tender_dump peek 0 -) 2>/dev/null".to_vec(),
+            ]
+            .concat();
+            let peeked = self.run(&code, &defaults).and_then(|ran| ran.peeked);
             let needs = peeked.and_then(|mut p| p.remove("COMPONENT_DEPENDENCIES")).unwrap_or_default();
             let origin = defaults.display().to_string();
             for entry in conf_dir::entries(&String::from_utf8_lossy(&needs)) {
@@ -354,31 +392,6 @@ impl<'a> Reader<'a> {
         self.source(&defaults);
         self.conf_dirs.push(ConfDir { path, active: true, reason: needed_by.map(|by| format!("needed by {by}")) });
     }
-
-    fn expand_delayed(&mut self) {
-        let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
-        let list = self.variables.get("DELAYED_EVAL").map(text).unwrap_or_default();
-        let known: BTreeMap<String, String> =
-            self.variables.iter().map(|(name, value)| (name.clone(), text(value))).collect();
-        let (order, problems) = delayed::order(&list, &known);
-        problems.into_iter().for_each(|p| self.report(p));
-        for name in order {
-            let source = self.sources.get(&name).cloned().unwrap_or_default();
-            // In a subshell: a value that is no shell syntax must not end this one.
-            let code = format!(
-                "__tender_v=$(eval \"printf '%sx' \\\"${{{name}}}\\\"\" 2>/dev/null) && {name}=${{__tender_v%x}}"
-            );
-            let ended = self.run(code.as_bytes(), &PathBuf::from(&source));
-            self.sources.insert(name.clone(), source.clone());
-            if !matches!(ended, Some((End::Complete(0), _))) {
-                self.report(
-                    Problem::warning(source, "its delayed value cannot be expanded and stays as it is")
-                        .at_name(&name)
-                        .hint("it must be valid inside double quotes of a shell"),
-                );
-            }
-        }
-    }
 }
 
 /// A list in its own text where nothing was taken out; else an entry a line, because stacks look for
@@ -386,34 +399,4 @@ impl<'a> Reader<'a> {
 fn rejoined(text: &str, kept: &[String]) -> String {
     let same = text.split_ascii_whitespace().eq(kept.iter().map(String::as_str));
     if same { text.to_owned() } else { kept.join("\n") }
-}
-
-struct Derived {
-    /// Set before anything is read.
-    weak: Vec<(&'static str, Vec<u8>)>,
-    /// Beats all files.
-    firm: Vec<(&'static str, Vec<u8>)>,
-}
-
-/// The variables that a stack's own wrapper derives.
-fn derived(request: &ProbeRequest) -> Derived {
-    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-    let dir = &request.compose_dir;
-    let real = request.env_local.canonicalize().unwrap_or_else(|_| request.env_local.clone());
-    let wrapper = ["birdhouse-compose.sh", "pavics-compose.sh"].map(|name| dir.join(name));
-    let wrapper = wrapper.iter().find(|w| w.exists()).unwrap_or(&wrapper[0]);
-    Derived {
-        weak: vec![
-            ("BIRDHOUSE_COMPOSE", bytes(wrapper)),
-            ("BIRDHOUSE_EXE", bytes(&dir.join("../bin/birdhouse"))),
-            // The stack's own programs have another default.
-            (aliases::COMPATIBLE, b"True".to_vec()),
-        ],
-        firm: vec![
-            ("COMPOSE_DIR", bytes(dir)),
-            ("BIRDHOUSE_LOCAL_ENV", bytes(&request.env_local)),
-            ("BIRDHOUSE_LOCAL_ENV_REAL_PATH", bytes(&real)),
-            ("BIRDHOUSE_LOCAL_ENV_REAL_DIR", bytes(real.parent().unwrap_or(&real))),
-        ],
-    }
 }

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::docker_args::{self, For};
 use super::probe::{Collected, Gathered, JobFile, Text};
+use super::shell_dump::Dump;
 use super::words::{self, CommandLine};
-use super::{Installation, Loaded, config_document, problems_document, resolve, shell};
+use super::{Installation, Loaded, config_document, problems_document, resolve};
 use crate::job::MountSource;
 use crate::schedule::Schedule;
 
@@ -19,13 +20,13 @@ use crate::schedule::Schedule;
 const PLANTED: [(&str, &str); 2] =
     [("FUZZ_PASSWORD", "planted-5ecret-one"), ("FUZZ_TOKEN", "planted-\"5ecret\"\nplanted-5ecret-two")];
 
-/// The bytes of a dump of the environment, or the JSON of a whole answer of the probe.
+/// What a shell tells of its variables, or the JSON of a whole answer of the probe.
 pub fn probe_dump(data: &[u8]) {
     if let Ok(collected) = serde_json::from_slice::<Collected>(data) {
         resolved(&collected);
     }
     let mut collected = Collected::default();
-    for (name, value) in shell::dumped(data) {
+    for (name, value) in Dump::new(data, data).variables {
         set(&mut collected, &name, Text::from(value));
     }
     resolved(&collected);

@@ -27,6 +27,7 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
         problems: evaluated.problems,
         complete: evaluated.complete,
         conf_dirs: evaluated.conf_dirs,
+        sourced: evaluated.sourced,
         listed: evaluated.listed,
         ..Collected::default()
     };
@@ -35,7 +36,8 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
             collected.missing.push(needed);
         }
     }
-    collected.checkout = dir.ancestors().find(|a| a.join(".git").exists()).map(Path::to_owned);
+    collected.checkout = checkout(dir);
+    collected.private = collected.env_local_target.as_deref().and_then(checkout);
     collected.wrapper = ["birdhouse-compose.sh", "pavics-compose.sh"]
         .iter()
         .map(|name| dir.join(name))
@@ -48,10 +50,31 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
     collected
 }
 
-/// Where a symlink leads, whether or not that exists.
+/// More links than this the kernel does not follow either.
+const HOPS: usize = 40;
+
+/// Where a symlink leads, by way of others; where it is not there, the first place that is missing.
 fn target(path: &Path) -> Option<PathBuf> {
-    let link = fs::read_link(path).ok()?;
-    Some(path.canonicalize().unwrap_or_else(|_| absolute(path.parent().unwrap_or(path), link)))
+    let hop = |from: &Path| {
+        let link = fs::read_link(from).ok()?;
+        let parent = from.parent().unwrap_or(from);
+        // A `..` in it is seen from where the folder really is.
+        Some(absolute(&parent.canonicalize().unwrap_or_else(|_| parent.to_owned()), link))
+    };
+    let mut at = hop(path)?;
+    if let Ok(end) = path.canonicalize() {
+        return Some(end);
+    }
+    for _ in 0..HOPS {
+        let Some(next) = hop(&at) else { break };
+        at = next;
+    }
+    Some(at)
+}
+
+/// The toplevel of the checkout around a path.
+fn checkout(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
 }
 
 fn look_at_named_paths(collected: &mut Collected) {

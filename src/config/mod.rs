@@ -4,7 +4,7 @@
 //! [`resolve()`] turns that into [`Loaded`] without touching anything outside.
 //!
 //! ```text
-//! probe ─▶ evaluate (shell, probe.sh) ─▶ gather ─▶ Collected ─▶ resolve ─▶ Loaded
+//! probe ─▶ evaluate (interpreter, shell, probe.sh) ─▶ gather ─▶ Collected ─▶ resolve ─▶ Loaded
 //!                                                                  ├─ aliases, raw, validate: Settings
 //!                                                                  ├─ template: rendered texts
 //!                                                                  └─ job_list ─▶ job ─▶ job_action ─▶ job_container
@@ -14,9 +14,11 @@
 //! (`docker_flags`); what is read and cannot be run yet is refused by `support`.
 
 mod aliases;
+mod assignments;
 mod compose_files;
 mod conf_dir;
 mod delayed;
+mod derived;
 mod dir_files;
 mod docker_args;
 mod docker_flags;
@@ -31,6 +33,7 @@ mod fields;
 pub mod fuzz;
 mod gather;
 mod hook;
+mod interpreter;
 mod job;
 mod job_action;
 mod job_alerts;
@@ -54,13 +57,16 @@ mod probe;
 mod problem;
 mod proxies;
 mod raw;
+mod reaper;
 mod rendered;
 mod resolve;
+mod said;
 mod secret_file;
 mod setting;
 mod settings;
 mod settings_text;
 mod shell;
+mod shell_dump;
 mod shell_error;
 mod support;
 mod takes;
@@ -69,6 +75,7 @@ mod validate;
 mod values;
 mod watched;
 mod words;
+mod written;
 mod wrong;
 mod yaml;
 
@@ -84,7 +91,7 @@ pub use masking::Masking;
 pub use origin::{Origin, Place};
 pub use probe::{
     Collected, Gathered, JobFile, Probe, ProbeRequest, ProcessProbe, TIME_LIMIT_MS, Text, Written, collect_here,
-    probe_main,
+    probe_alone, probe_main,
 };
 pub use problem::{Problem, Severity, visible};
 pub use resolve::resolve;

@@ -1,11 +1,15 @@
 //! The look at the outside: a request, and everything that was found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
 use std::path::PathBuf;
+use std::process::Stdio;
 
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{ConfDir, Hook, Problem, TemplateFile, evaluate, gather};
+use super::{ConfDir, Hook, Problem, TemplateFile, evaluate, gather, reaper};
 
 /// Time that the evaluation of all shell files may take together.
 pub const TIME_LIMIT_MS: u64 = 30_000;
@@ -36,17 +40,13 @@ pub struct ProbeRequest {
     /// Limit of the evaluation in milliseconds.
     #[serde(default = "time_limit")]
     pub time_limit_ms: u64,
-    /// The shell.
-    #[serde(default = "shell")]
-    pub shell: PathBuf,
+    /// The shell; without one the best of those that are there.
+    #[serde(default)]
+    pub shell: Option<PathBuf>,
 }
 
 const fn time_limit() -> u64 {
     TIME_LIMIT_MS
-}
-
-fn shell() -> PathBuf {
-    PathBuf::from("/bin/sh")
 }
 
 impl ProbeRequest {
@@ -62,7 +62,7 @@ impl ProbeRequest {
             process_env,
             includes: false,
             time_limit_ms: TIME_LIMIT_MS,
-            shell: shell(),
+            shell: None,
         }
     }
 }
@@ -94,8 +94,14 @@ pub struct Collected {
     pub files: BTreeMap<PathBuf, Text>,
     /// Toplevel of the checkout around `compose_dir`.
     pub checkout: Option<PathBuf>,
+    /// Toplevel of the checkout that `env.local` leads into.
+    #[serde(default)]
+    pub private: Option<PathBuf>,
     /// Folders and files named by the configuration that exist.
     pub existing: BTreeSet<PathBuf>,
+    /// Shell files that other shell files read.
+    #[serde(default)]
+    pub sourced: BTreeSet<PathBuf>,
     /// Templates below the conf dirs that are used, in their order.
     #[serde(default)]
     pub templates: Vec<TemplateFile>,
@@ -205,15 +211,71 @@ impl From<Vec<u8>> for Text {
     }
 }
 
-/// Looks from this process: for the command line on a developer's machine, and for tests.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProcessProbe;
+/// Looks from a process of its own, which leaves no other behind: for the command line on a
+/// developer's machine, and for tests.
+#[derive(Debug, Clone)]
+pub struct ProcessProbe {
+    program: PathBuf,
+}
+
+impl ProcessProbe {
+    /// With the path of the `tender` program, whose `probe` does the work.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into() }
+    }
+}
 
 impl Probe for ProcessProbe {
     async fn collect(&self, request: &ProbeRequest) -> anyhow::Result<Collected> {
-        let request = request.clone();
-        Ok(tokio::task::spawn_blocking(move || collect_here(&request)).await?)
+        let mut child = tokio::process::Command::new(&self.program)
+            .args(["probe", "--alone"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let (Some(mut input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("the probe has no pipes");
+        };
+        let mut request = serde_json::to_vec(request)?;
+        request.push(b'\n');
+        input.write_all(&request).await.context("the probe does not read its request")?;
+        let mut answer = Vec::new();
+        output.read_to_end(&mut answer).await?;
+        // Held open until now: its end tells the probe that nobody waits for it any more.
+        drop(input);
+        let status = child.wait().await?;
+        if !status.success() {
+            bail!("the probe ended with {status}");
+        }
+        serde_json::from_slice(&answer).map_err(|error| {
+            let head = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();
+            let head = if head.starts_with("{\"error\"") { head } else { error.to_string() };
+            anyhow::anyhow!("the probe answered something unexpected: {head}")
+        })
     }
+}
+
+/// The body of `tender probe --alone`: as [`probe_main`] with a request of one line, in a process
+/// that does nothing else. Whatever its shells have started is ended with it, also when whoever
+/// wrote the request closes its end before the answer.
+///
+/// # Errors
+/// When the request cannot be read.
+pub fn probe_alone(mut input: impl BufRead + Send + 'static) -> std::io::Result<Vec<u8>> {
+    let mut request = String::new();
+    input.read_line(&mut request)?;
+    reaper::inherit_all();
+    std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        // Its end and a failure mean the same.
+        let _ = input.read_to_end(&mut rest);
+        loop {
+            reaper::end_all();
+        }
+    });
+    let answer = probe_main(&request);
+    reaper::end_all();
+    Ok(answer)
 }
 
 /// Looks here and now. Blocks for up to the request's time limit.

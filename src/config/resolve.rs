@@ -51,6 +51,19 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
         pairs.push((setting.name.to_owned(), chosen.value.lossy()));
         written.insert(setting.name, (name, chosen.source.clone()));
     }
+    for (name, gathered) in &collected.values {
+        let is_setting = SETTINGS.iter().any(|s| s.name == name || s.old == Some(name.as_str()));
+        if matches!(gathered.value, Text::Bytes(_)) && !is_setting {
+            problems.push(
+                Problem::warning(
+                    &gathered.source,
+                    "is not UTF-8; whoever uses it gets `\u{fffd}` in place of what is not",
+                )
+                .at_name(name)
+                .hint("save the file as UTF-8"),
+            );
+        }
+    }
     names::misspelt(&collected, &mut problems);
     names::later(&collected, &mut problems);
     names::samples(&collected, &mut problems);
@@ -66,6 +79,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     let paths = paths(&collected, &settings);
     let mut files: Vec<PathBuf> = collected.files.keys().cloned().collect();
     files.push(collected.env_local.clone());
+    files.extend(collected.sourced.iter().cloned());
     files.extend(collected.existing.iter().filter(|p| p.ends_with("default.env")).cloned());
     let includes = collected.hooks.iter().filter(|hook| hook.kind == HookKind::Include);
     files.extend(includes.map(|hook| hook.path.clone()));
@@ -171,7 +185,7 @@ fn project(collected: &Collected, environment: &Environment) -> String {
 fn paths(collected: &Collected, settings: &Settings) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = vec![collected.compose_dir.clone()];
     let existing = |path: &&PathBuf| collected.existing.contains(*path);
-    paths.extend(collected.checkout.clone());
+    paths.extend(collected.checkout.iter().chain(&collected.private).cloned());
     paths.extend(settings.checkouts.iter().filter(existing).cloned());
     paths.extend(settings.probe_dirs.iter().filter(existing).cloned());
     paths.extend(collected.conf_dirs.iter().filter(|d| d.active).map(|d| d.path.clone()));

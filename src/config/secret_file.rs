@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Problem;
-use super::aliases::choose;
 use super::conf_dir::absolute;
 use super::probe::{Collected, Gathered, Text};
 use super::setting::SETTINGS;
@@ -17,7 +16,8 @@ const LIMIT: u64 = 64 << 10;
 /// Takes the secrets of all files that are named into the variables. Text of theirs is in no problem.
 pub fn gather(collected: &mut Collected) {
     for setting in SETTINGS {
-        let mut given = choose(collected, setting.name, setting.old, &mut Vec::new()).map(|(name, _)| name.to_owned());
+        let set = |name: &&str| collected.values.get(*name).is_some_and(|g| !g.mapped && !g.value.is_empty());
+        let mut given = setting.names().find(set).map(str::to_owned);
         for (name, file_name) in setting.file_names() {
             let Some(named) = collected.values.get(&file_name).filter(|g| !g.value.is_empty()).cloned() else {
                 continue;
@@ -25,8 +25,9 @@ pub fn gather(collected: &mut Collected) {
             let refused = |message: String| Problem::error(&named.source, message);
             if let Some(other) = given.replace(file_name.clone()) {
                 // Which of them is meant, nobody can tell.
-                collected.values.remove(&other);
-                collected.values.remove(name);
+                for name in setting.names() {
+                    collected.values.remove(name);
+                }
                 let problem = refused(format!("{file_name} and {other} are both set; neither holds"));
                 collected.problems.push(problem.at_name(&file_name).hint("set only one of them"));
                 continue;

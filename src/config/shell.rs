@@ -1,36 +1,62 @@
-//! One `sh` that evaluates shell files and tells the environment after each of them.
+//! One shell that evaluates shell files and tells its variables after each of them.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::ffi::OsStr;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::words::is_name;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::conf_dir::absolute;
+use super::shell_dump::{Dump, Variables};
 
 const SCRIPT: &str = include_str!("probe.sh");
+
 /// More of what one step says on standard error is dropped.
 const STDERR_LIMIT: usize = 16 * 1024;
+
+/// No answer is larger; a shell that says more is not listened to.
+const ANSWER_LIMIT: usize = 64 << 20;
+
+/// Memory of the shell and of each program that it starts, in KiB. Less than a probe's container has.
+const MEMORY_KIB: u32 = 400 * 1024;
 
 /// How often it is looked whether the shell is still there.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// All exported variables; values are bytes, as in the kernel.
-pub type Variables = BTreeMap<String, Vec<u8>>;
+/// How long a shell may take for what it has been asked to do at its end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What the kernel lets a program have as one string of its environment is 128 KiB.
+pub const LARGE: usize = 100 * 1024;
+
+/// All of a program's arguments and environment may be 2 MiB; this leaves room for arguments.
+const LARGE_TOGETHER: usize = 1024 * 1024;
 
 /// The running shell. Dropping it kills its whole process group.
 pub struct Shell {
     child: Child,
-    input: ChildStdin,
+    script: Option<PipeWriter>,
     events: Receiver<Event>,
+    /// They keep the paths under which the shell opens its pipes.
+    _pipes: [PipeWriter; 3],
 }
 
 enum Event {
-    Record(Vec<u8>),
+    Answer([Vec<u8>; 3]),
+    /// Some of what it says on standard error.
     Said(Vec<u8>),
-    Gone,
+    /// A file that is read.
+    Told(Vec<u8>),
+    /// All that it had to say before an answer was said.
+    SaidAll,
+    TooMuch,
 }
 
 /// How a step ended.
@@ -40,10 +66,14 @@ pub enum End {
     Complete(i32),
     /// The shell ended with it.
     Exited(i32),
-    /// The shell is gone without a word.
-    Vanished,
+    /// A signal ended the shell.
+    Killed(i32),
     /// It was still going on at the deadline.
     TimedOut,
+    /// The shell reads on, and does nothing of it.
+    Deaf,
+    /// Its variables are more than anybody could use.
+    TooMuch,
 }
 
 /// What came of a step.
@@ -51,103 +81,185 @@ pub enum End {
 pub struct Step {
     /// How it ended.
     pub end: End,
-    /// The environment after it, where the shell could still tell.
-    pub variables: Option<Variables>,
-    /// The environment that a subshell of it told.
-    pub peeked: Option<Variables>,
+    /// The variables after it, where the shell could still tell.
+    pub dump: Option<Dump>,
+    /// The variables that a subshell of it told.
+    pub peeked: Option<Dump>,
     /// What it said on standard error.
     pub said: String,
+    /// The options at its end, as in `$-`.
+    pub options: String,
+    /// The files that it read, in order, where the shell tells.
+    pub sourced: Vec<SourcedAt>,
+}
+
+/// A file that was read by another one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourcedAt {
+    /// The file.
+    pub file: PathBuf,
+    /// The file that asked for it.
+    pub by: PathBuf,
+    /// The line in that, from 1.
+    pub line: usize,
+}
+
+/// What a shell is started with.
+pub struct Start<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// The folder that every step begins in.
+    pub dir: &'a Path,
+    /// Exactly these variables.
+    pub variables: &'a Variables,
+    /// Whether each variable that is set becomes one of the environment (`set -a`).
+    pub export_all: bool,
 }
 
 impl Shell {
-    /// Starts a shell in `dir` with exactly these variables.
+    /// Starts a shell, and waits for its first word: the variables that it begins with.
     ///
     /// # Errors
-    /// When the program cannot be started.
-    pub fn start(program: &Path, dir: &Path, variables: &Variables) -> std::io::Result<Self> {
-        use std::os::unix::ffi::OsStrExt;
-        use std::os::unix::process::CommandExt;
-        let mut command = Command::new(program);
-        command.arg("-c").arg(SCRIPT).arg("sh").current_dir(dir).env_clear();
-        command.envs(variables.iter().map(|(k, v)| (k, std::ffi::OsStr::from_bytes(v))));
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+    /// When the program cannot be started or does not answer.
+    pub fn start(start: &Start<'_>, deadline: Instant) -> std::io::Result<(Self, Dump)> {
+        let (code, script) = pipe()?;
+        let [(out, to_out), (err, to_err), (told, to_told)] = [pipe()?, pipe()?, pipe()?];
+        let large = too_large(start.variables);
+        let mut command = Command::new(start.program);
+        command.arg0("sh").arg(path_of(&code)).current_dir(start.dir).env_clear().process_group(0);
+        for (name, value) in start.variables.iter().filter(|(name, _)| !large.contains(name)) {
+            command.env(name, OsStr::from_bytes(value));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn()?;
         let (events, received) = channel();
-        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(std::io::Error::other("the shell has no pipes"));
-        };
-        // Both end with the pipe; a process that left the group can keep them waiting, no more.
-        let told = events.clone();
-        thread::spawn(move || read_records(output, &told));
-        thread::spawn(move || read_errors(errors, &events));
-        Ok(Self { child, input, events: received })
+        let (said, files) = (events.clone(), events.clone());
+        thread::spawn(move || read_answers(out, &events));
+        thread::spawn(move || read_errors(err, &said));
+        thread::spawn(move || read_each(told, STDERR_LIMIT, |text| files.send(Event::Told(text)).is_ok()));
+        let mut header = Vec::new();
+        for name in &large {
+            header.extend([name.as_bytes(), b"=", &word(&start.variables[*name]), b"\n"].concat());
+        }
+        let all = if start.export_all { "-a" } else { "+a" };
+        let script_text = SCRIPT
+            .replace("@OUT@", &path_of(&to_out))
+            .replace("@ERR@", &path_of(&to_err))
+            .replace("@TOLD@", &path_of(&to_told))
+            .replace("@MEMORY@", &MEMORY_KIB.to_string())
+            .replace("@ALL@", all);
+        let dir = word(start.dir.as_os_str().as_bytes());
+        let mut parts = script_text.split("@DIR@").map(str::as_bytes);
+        header.extend(parts.next().unwrap_or_default());
+        for part in parts {
+            header.extend(&dir);
+            header.extend(part);
+        }
+        let mut shell = Self { child, script: Some(script), events: received, _pipes: [to_out, to_err, to_told] };
+        // By a pipe of its own: what comes as the script itself, bash reads byte by byte.
+        let (beginning, mut to_beginning) = pipe()?;
+        // Fails where the shell is gone, which is seen below.
+        thread::spawn(move || to_beginning.write_all(&header));
+        let first = shell.step(format!("\\. {}\n__tender_after 0 -\n", path_of(&beginning)).as_bytes(), deadline);
+        // The other ends stay open here until the shell has opened them, which it has when it answers.
+        drop((code, beginning));
+        match (first.end, first.dump) {
+            (End::Complete(_), Some(dump)) => Ok((shell, dump)),
+            _ => Err(std::io::Error::other("it does not answer")),
+        }
     }
 
-    /// Runs one line of code and waits for the environment after it.
+    /// Runs code and waits for the variables after it.
     pub fn run(&mut self, code: &[u8], deadline: Instant) -> Step {
-        let mut step = Step { end: End::Vanished, variables: None, peeked: None, said: String::new() };
-        let line = [code, b"\n"].concat();
-        if self.input.write_all(&line).and_then(|()| self.input.flush()).is_err() {
+        self.step(&[b"__tender_ready\n", code, b"\n__tender_after \"$?\" \"$-\"\n"].concat(), deadline)
+    }
+
+    fn step(&mut self, text: &[u8], deadline: Instant) -> Step {
+        let mut step = Step {
+            end: End::Exited(0),
+            dump: None,
+            peeked: None,
+            said: String::new(),
+            options: String::new(),
+            sourced: Vec::new(),
+        };
+        if !self.write(text) {
+            step.end = self.death().unwrap_or(End::Exited(0));
             return step;
         }
-        let mut pairs = Variables::new();
-        // Each frame has its mark on standard error, before or after it.
-        let (mut frames, mut heard) = (1_usize, 0_usize);
-        let mut gone = false;
-        loop {
+        let begun = Instant::now();
+        // Each answer has its mark on the two other pipes.
+        let (mut answers, mut heard, mut told) = (0_usize, 0_usize, 0_usize);
+        let (mut ended, mut death, mut nudged, mut unanswered) = (false, None, false, 0);
+        while !ended || heard < answers || told < answers {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left.min(LOOK)) {
-                Ok(Event::Record(record)) => match frame_end(&record) {
-                    Some(("peek", _)) => {
-                        step.peeked = Some(std::mem::take(&mut pairs));
-                        frames += 1;
+            match self.events.recv_timeout(left.clamp(Duration::from_millis(1), LOOK)) {
+                Ok(Event::Answer([set, export, how])) => {
+                    answers += 1;
+                    let how = String::from_utf8_lossy(&how).into_owned();
+                    let mut words = how.split(' ');
+                    let event = words.next().unwrap_or_default();
+                    let status = words.next().and_then(|s| s.parse().ok()).unwrap_or(0);
+                    let dump = Dump::new(&set, &export);
+                    if event == "peek" {
+                        step.peeked = Some(dump);
+                        continue;
                     }
-                    Some((event, status)) => {
-                        step.variables = Some(pairs).filter(|p| !p.is_empty());
-                        step.end = if event == "ok" { End::Complete(status) } else { End::Exited(status) };
-                        self.listen(&mut step, frames.saturating_sub(heard));
-                        return step;
-                    }
-                    None => add_pair(&mut pairs, &record),
-                },
+                    step.end = if event == "ok" { End::Complete(status) } else { End::Exited(status) };
+                    (step.dump, ended) = (Some(dump), true);
+                    step.options = words.next().unwrap_or_default().to_owned();
+                }
                 Ok(Event::Said(text)) => {
-                    heard += 1;
-                    step.said.push_str(&String::from_utf8_lossy(&text));
+                    let text = String::from_utf8_lossy(&text);
+                    step.said.extend(text.chars().take(STDERR_LIMIT.saturating_sub(step.said.len())));
                 }
-                Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => return step,
-                // What it left running may hold the pipe open, so its end alone tells nothing; one
-                // more round takes what it said before it went.
-                Err(RecvTimeoutError::Timeout) if gone => return step,
-                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                    step.end = End::TimedOut;
-                    return step;
+                Ok(Event::SaidAll) => heard += 1,
+                Ok(Event::Told(text)) if text.is_empty() => told += 1,
+                Ok(Event::Told(text)) => step.sourced.extend(sourced_at(&text)),
+                Ok(Event::TooMuch) => return Step { end: End::TooMuch, ..step },
+                Err(_) if ended => return step,
+                // One more round takes what it said before it went.
+                Err(_) if death.is_some() => return Step { end: death.unwrap_or(End::Exited(0)), ..step },
+                Err(RecvTimeoutError::Disconnected) => return step,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return Step { end: End::TimedOut, ..step },
+                Err(RecvTimeoutError::Timeout) => {
+                    death = self.death();
+                    let read = self.script.as_ref().is_some_and(|s| rustix::io::ioctl_fionread(s) == Ok(0));
+                    // Who is at work on a line does not take the next one; who takes it and gives no
+                    // answer is not at work (`set -n`).
+                    unanswered = if nudged && read { unanswered + 1 } else { 0 };
+                    if unanswered > 5 && death.is_none() {
+                        return Step { end: End::Deaf, ..step };
+                    }
+                    if !nudged && read && begun.elapsed() > LOOK * 5 {
+                        nudged = self.write(b"\n");
+                    }
                 }
-                Err(RecvTimeoutError::Timeout) => gone = self.has_ended(),
             }
         }
+        step
     }
 
-    /// Whether the shell has ended. It stays a zombie, so that its number is nobody else's.
-    fn has_ended(&self) -> bool {
-        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    fn write(&mut self, text: &[u8]) -> bool {
+        self.script.as_mut().is_some_and(|script| script.write_all(text).is_ok())
+    }
+
+    /// How the shell has ended, if it has. It stays a zombie, so that its number is nobody else's.
+    fn death(&self) -> Option<End> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        waitid(WaitId::Pid(Pid::from_child(&self.child)), options).is_ok_and(|status| status.is_some())
+        let status = waitid(WaitId::Pid(Pid::from_child(&self.child)), options).ok()??;
+        Some(match status.terminating_signal() {
+            Some(signal) => End::Killed(signal),
+            None => End::Exited(status.exit_status().unwrap_or(0)),
+        })
     }
 
-    /// Waits for what was said on standard error before the frames ended.
-    fn listen(&self, step: &mut Step, marks: usize) {
-        let mut left = marks;
-        while left > 0 {
-            match self.events.recv_timeout(Duration::from_millis(500)) {
-                Ok(Event::Said(text)) => {
-                    step.said.push_str(&String::from_utf8_lossy(&text));
-                    left -= 1;
-                }
-                // The end of its output may come before that of its errors.
-                Ok(Event::Gone) => {}
-                Ok(Event::Record(_)) | Err(_) => return,
-            }
+    /// Lets the shell come to its end, with what it was asked to do then (`trap … EXIT`).
+    pub fn finish(mut self) {
+        self.script = None;
+        let begun = Instant::now();
+        while self.death().is_none() && begun.elapsed() < FAREWELL {
+            thread::sleep(Duration::from_millis(2));
         }
     }
 }
@@ -155,141 +267,110 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         // Before `wait`, as long as the group's number cannot belong to anybody else.
-        let group = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn read_records(output: impl Read, events: &Sender<Event>) {
-    let mut reader = BufReader::new(output);
-    loop {
-        let mut record = Vec::new();
-        match reader.read_until(0, &mut record) {
-            Ok(n) if n > 0 && record.last() == Some(&0) => {
-                record.pop();
-                if events.send(Event::Record(record)).is_err() {
-                    return;
-                }
+/// The names of values that no program's environment can hold.
+pub fn too_large(variables: &Variables) -> Vec<&String> {
+    let mut together = 0;
+    let mut large = Vec::new();
+    for (name, value) in variables {
+        let size = name.len() + value.len() + 16;
+        if value.len() > LARGE || together + size > LARGE_TOGETHER {
+            large.push(name);
+        } else {
+            together += size;
+        }
+    }
+    large
+}
+
+/// The path under which another process opens a pipe of this one. What the shell starts does not
+/// inherit it then, and cannot hold it open.
+fn path_of(pipe: &impl AsRawFd) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), pipe.as_raw_fd())
+}
+
+fn sourced_at(text: &[u8]) -> Option<SourcedAt> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut lines = text.lines();
+    let (file, dir, by, line) = (lines.next()?, Path::new(lines.next()?), lines.next()?, lines.next()?);
+    // What is read by no file is this room's own code, or what that asks for.
+    if by.is_empty() || by.starts_with("/proc/") {
+        return None;
+    }
+    let plain = |path: &str| {
+        let path = dir.join(path);
+        let plain = absolute(dir, &path);
+        // A `..` behind a symlink leads elsewhere.
+        if plain.canonicalize().ok() == path.canonicalize().ok() { plain } else { path }
+    };
+    let file = plain(file);
+    // Nor is a pipe a file.
+    let is_file = !["/proc", "/dev"].iter().any(|dir| file.starts_with(dir));
+    is_file.then(|| Some(SourcedAt { file, by: plain(by), line: line.parse().ok()? }))?
+}
+
+fn read_answers(out: PipeReader, events: &Sender<Event>) {
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    read_each(out, ANSWER_LIMIT, |field| {
+        if field.len() == ANSWER_LIMIT {
+            return events.send(Event::TooMuch).is_ok();
+        }
+        fields.push(field);
+        match <[Vec<u8>; 3]>::try_from(std::mem::take(&mut fields)) {
+            Ok(answer) => events.send(Event::Answer(answer)).is_ok(),
+            Err(some) => {
+                fields = some;
+                true
             }
-            _ => {
-                let _ = events.send(Event::Gone);
+        }
+    });
+}
+
+/// Reads standard error as it comes: a shell that dies has no time for a NUL.
+fn read_errors(mut err: PipeReader, events: &Sender<Event>) {
+    let mut chunk = vec![0; 64 * 1024];
+    while let Ok(n @ 1..) = err.read(&mut chunk) {
+        for part in chunk[..n].split_inclusive(|byte| *byte == 0) {
+            let (text, whole) = part.strip_suffix(&[0]).map_or((part, false), |text| (text, true));
+            // One that floods is listened to for what it says first.
+            let text = text[..text.len().min(STDERR_LIMIT)].to_vec();
+            let mut sent = text.is_empty() || events.send(Event::Said(text)).is_ok();
+            sent = sent && (!whole || events.send(Event::SaidAll).is_ok());
+            if !sent {
                 return;
             }
         }
     }
 }
 
-fn read_errors(mut errors: impl Read, events: &Sender<Event>) {
-    let (mut chunk, mut said) = ([0; 4096], Vec::new());
-    while let Ok(n @ 1..) = errors.read(&mut chunk) {
-        for &byte in &chunk[..n] {
-            if byte == 0 {
-                if events.send(Event::Said(std::mem::take(&mut said))).is_err() {
-                    return;
-                }
-            } else if said.len() < STDERR_LIMIT {
-                said.push(byte);
+/// Reads what is ended by NULs, each cut at a limit.
+fn read_each(mut from: impl Read, limit: usize, mut take: impl FnMut(Vec<u8>) -> bool) {
+    let (mut chunk, mut field) = (vec![0; 64 * 1024], Vec::new());
+    while let Ok(n @ 1..) = from.read(&mut chunk) {
+        for part in chunk[..n].split_inclusive(|byte| *byte == 0) {
+            let (text, whole) = part.strip_suffix(&[0]).map_or((part, false), |text| (text, true));
+            field.extend(&text[..text.len().min(limit.saturating_sub(field.len()))]);
+            if whole && !take(std::mem::take(&mut field)) {
+                return;
             }
         }
     }
 }
 
-/// The event and status of the record that ends a frame.
-fn frame_end(record: &[u8]) -> Option<(&'static str, i32)> {
-    let text = std::str::from_utf8(record).ok()?.strip_prefix('=')?;
-    let (event, status) = text.split_once(' ')?;
-    let event = ["ok", "exit", "peek"].into_iter().find(|e| *e == event)?;
-    Some((event, status.parse().ok()?))
-}
-
-fn add_pair(pairs: &mut Variables, record: &[u8]) {
-    let Some(at) = record.iter().position(|b| *b == b'=') else { return };
-    let Ok(name) = std::str::from_utf8(&record[..at]) else { return };
-    // What a shell keeps for itself is nobody's setting.
-    if is_name(name) && !name.starts_with("__tender_") && !["_", "OLDPWD", "PWD", "SHLVL"].contains(&name) {
-        pairs.insert(name.to_owned(), record[at + 1..].to_owned());
-    }
-}
-
-/// The variables of a whole dump, as they are taken from a shell.
-#[cfg(any(test, fuzzing))]
-pub fn dumped(bytes: &[u8]) -> Variables {
-    let (events, received) = channel();
-    read_records(bytes, &events);
-    let mut pairs = Variables::new();
-    for event in received.try_iter() {
-        if let Event::Record(record) = event
-            && frame_end(&record).is_none()
-        {
-            add_pair(&mut pairs, &record);
-        }
-    }
-    pairs
-}
-
-/// A path or value as one word of shell code on one line.
+/// A path or value as one word of shell code.
 pub fn word(value: &[u8]) -> Vec<u8> {
     let mut out = vec![b'\''];
     for &byte in value {
         match byte {
             b'\'' => out.extend(br"'\''"),
-            b'\n' => out.extend(br#"'"$__tender_nl"'"#),
             _ => out.push(byte),
         }
     }
     out.push(b'\'');
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shells() -> Vec<Vec<&'static str>> {
-        ["dash", "bash", "sh"]
-            .into_iter()
-            .map(|s| vec![s])
-            .filter(|s| Command::new(s[0]).args(["-c", ":"]).output().is_ok())
-            .collect()
-    }
-
-    fn path() -> Variables {
-        [("PATH".to_owned(), std::env::var("PATH").unwrap().into_bytes())].into()
-    }
-
-    #[test]
-    fn tells_the_environment_after_each_line() {
-        for shell in shells() {
-            let dir = tempfile::tempdir().unwrap();
-            let mut sh = Shell::start(Path::new(shell[0]), dir.path(), &path()).unwrap();
-            let deadline = Instant::now() + Duration::from_secs(20);
-            let code = [b"A=".to_vec(), word(b"x'\n\xff\\n $B"), b"; echo said >&2; set -eu; cd /".to_vec()].concat();
-            let step = sh.run(&code, deadline);
-            assert_eq!(step.end, End::Complete(0), "{shell:?} {step:?}");
-            assert_eq!(step.variables.unwrap()["A"], b"x'\n\xff\\n $B");
-            assert_eq!(step.said, "said\n");
-            // A background process of the first line holds nothing up.
-            let step = sh.run(b"sleep 60 & B=$PWD; false", deadline);
-            assert_eq!(step.end, End::Complete(1));
-            let here = dir.path().canonicalize().unwrap();
-            assert_eq!(step.variables.unwrap()["B"], here.to_str().unwrap().as_bytes());
-            let step = sh.run(b"(C=1; __tender_dump peek 0; exit 3)", deadline);
-            assert_eq!(step.peeked.unwrap()["C"], b"1");
-            assert!(!step.variables.unwrap().contains_key("C"));
-            let step = sh.run(b"D=1; exit 7", deadline);
-            assert_eq!((step.end, step.variables.unwrap()["D"].as_slice()), (End::Exited(7), b"1".as_slice()));
-            assert_eq!(sh.run(b":", deadline).end, End::Vanished);
-        }
-    }
-
-    #[test]
-    fn a_program_in_its_place_and_an_endless_one() {
-        let start = || Shell::start(Path::new("/bin/sh"), Path::new("/"), &path()).unwrap();
-        let step = start().run(b"exec true", Instant::now() + Duration::from_secs(20));
-        assert_eq!((step.end, step.variables), (End::Vanished, None));
-        let mut sh = start();
-        assert_eq!(sh.run(b"while :; do :; done", Instant::now() + Duration::from_millis(200)).end, End::TimedOut);
-    }
 }

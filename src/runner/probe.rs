@@ -138,13 +138,22 @@ impl<H: Host> Probe for ContainerProbe<'_, H> {
         }
         // Where the checkout around the compose dir begins cannot be seen from inside: the engine
         // refuses those of these that do not exist, and the one that does tells.
-        paths.extend(above(&request.compose_dir).map(|dir| dir.join(".git")));
+        paths.extend(checkouts_around(&request.compose_dir));
         let mut asked: Vec<PathBuf> = paths.clone();
         for number in 1..=ROUNDS {
             let collected = self.round(request, &mut paths, number).await?;
-            let new: Vec<PathBuf> = wanted(&collected).filter(|p| !asked.contains(p) && !self.forbids(p)).collect();
+            let mut new: Vec<PathBuf> = wanted(&collected).filter(|p| !asked.contains(p) && !self.forbids(p)).collect();
             if new.is_empty() || number == ROUNDS {
                 return Ok(collected);
+            }
+            if let Some(target) = collected.env_local_target.filter(|target| new.contains(target)) {
+                // Its folder, in which a link stays a link, with the files next to it; and its checkout.
+                if let Some(folder) = target.parent().filter(|f| f.components().count() > 1 && !self.forbids(f)) {
+                    new.retain(|path| *path != target);
+                    new.push(folder.to_owned());
+                }
+                new.extend(checkouts_around(&target));
+                asked.push(target);
             }
             asked.extend(new.iter().cloned());
             paths.extend(new);
@@ -156,7 +165,7 @@ impl<H: Host> Probe for ContainerProbe<'_, H> {
 /// Paths that the next round should see: those that were named and not there, and the whole
 /// checkout.
 fn wanted(collected: &Collected) -> impl Iterator<Item = PathBuf> {
-    let all = collected.unseen.iter().chain(&collected.checkout);
+    let all = collected.unseen.iter().chain(&collected.checkout).chain(&collected.private);
     all.filter(|p| p.is_absolute() && p.components().count() > 1).cloned()
 }
 
@@ -174,9 +183,9 @@ fn outermost<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<&'a Path> {
     kept
 }
 
-/// The folders above one, the root left out.
-fn above(dir: &Path) -> impl Iterator<Item = &Path> {
-    dir.ancestors().skip(1).filter(|dir| dir.components().count() > 1)
+/// What tells a checkout around a path, in every folder above it but the root.
+fn checkouts_around(path: &Path) -> impl Iterator<Item = PathBuf> {
+    path.ancestors().skip(1).filter(|dir| dir.components().count() > 1).map(|dir| dir.join(".git"))
 }
 
 /// Whether an engine's refusal names this path as the one that does not exist.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tender::config::{Installation, LoadError, Loaded, ProbeRequest, ProcessProbe, load};
+use tender::config::{Collected, Installation, LoadError, Loaded, Probe as _, ProbeRequest, ProcessProbe, load};
 use tender::job::MountSource;
 
 /// A copy of a fixture, with a `.git` folder around it; or one around each of its folders, where its
@@ -65,7 +65,13 @@ impl Stack {
 
     pub(crate) fn try_load(&self, request: &ProbeRequest) -> Result<Loaded, LoadError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(load(&ProcessProbe, request, &installation()))
+        runtime.block_on(load(&program(), request, &installation()))
+    }
+
+    /// What a look at it finds.
+    pub(crate) fn collect(&self, request: &ProbeRequest) -> Collected {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(program().collect(request)).unwrap()
     }
 
     /// A document without the path of this machine.
@@ -73,6 +79,11 @@ impl Stack {
         let text = serde_json::to_string_pretty(document).unwrap();
         text.replace(self.root.path().canonicalize().unwrap().to_str().unwrap(), "[ROOT]")
     }
+}
+
+/// The look as the command line does it.
+fn program() -> ProcessProbe {
+    ProcessProbe::new(env!("CARGO_BIN_EXE_tender"))
 }
 
 pub(crate) fn installation() -> Installation {

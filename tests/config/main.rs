@@ -3,6 +3,8 @@
 // helpers of tests may stop a test as the tests themselves may
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod conf_dirs;
+mod delayed;
 mod diagnostics;
 mod every;
 mod explain;
@@ -14,6 +16,8 @@ mod levels;
 mod names;
 mod secrets;
 mod settings;
+mod shell;
 mod stacks;
+mod symlinks;
 mod templates;
 mod wild;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tender::config::{
-    Collected, LoadError, ProbeRequest, Severity, collect_here, config_document, probe_main, problems_document,
+    Collected, LoadError, ProbeRequest, collect_here, config_document, probe_main, problems_document,
 };
 
 use crate::house::{Stack, jobs, problems, variable};
@@ -99,62 +99,6 @@ fn a_linked_env_local() {
     assert_eq!(collected.unseen, [stack.root.path().canonicalize().unwrap().join("private/env/local")]);
     let error = stack.try_load(&stack.request()).unwrap_err().to_string();
     assert!(error.contains("symlink") && error.contains("touch"), "{error}");
-}
-
-#[test]
-fn shell_files_that_do_not_come_to_their_end() {
-    for (case, expected, after) in [
-        ("exit", "bad/default.env: ended the shell that reads it (exit 3)", Some("GOOD")),
-        ("syntax", "syntax error", None),
-        ("missing-source", "reads /nowhere/at/all.env, which cannot be opened", None),
-    ] {
-        let stack = Stack::new(case);
-        let loaded = stack.load();
-        assert!(problems(&loaded).contains(expected), "{case}: {}", problems(&loaded));
-        assert!(!loaded.complete, "{case}");
-        assert_eq!(loaded.problems.iter().filter(|p| p.severity == Severity::Error).count(), 1, "{case}");
-        assert!(loaded.environment.0.contains_key("BEFORE") || case == "syntax", "{case}");
-        assert!(after.is_none_or(|name| loaded.environment.0.contains_key(name)), "{case}");
-        assert_eq!(loaded.jobs.len(), 2, "{case}");
-    }
-    let loaded = Stack::new("return").load();
-    assert!(problems(&loaded).contains("warning") && problems(&loaded).contains("left by `return 1`"));
-    assert!(loaded.complete);
-}
-
-#[test]
-fn a_line_number_where_the_shell_tells_one() {
-    let stack = Stack::new("syntax");
-    let origin = stack.load().problems[0].origin.clone();
-    assert!(origin.name.ends_with("env.local") && origin.place.is_some_and(|place| place.line > 0), "{origin}");
-}
-
-#[test]
-fn an_endless_file_is_stopped() {
-    let stack = Stack::new("loop");
-    let begun = std::time::Instant::now();
-    let loaded = stack.try_load(&ProbeRequest { time_limit_ms: 300, ..stack.request() }).unwrap();
-    assert!(problems(&loaded).contains("env.local: did not end within 300 ms"), "{}", problems(&loaded));
-    assert!(begun.elapsed().as_secs() < 20);
-    assert!(!loaded.complete);
-}
-
-#[test]
-fn other_shells_read_the_same() {
-    let stack = Stack::new("conf-dirs");
-    let dash = stack.load();
-    for shell in ["bash", "busybox"] {
-        let Some(path) = ["/bin", "/usr/bin"].iter().map(|d| Path::new(d).join(shell)).find(|p| p.is_file()) else {
-            continue;
-        };
-        // Both behave as a POSIX sh under that name.
-        let link = stack.root.path().join(".git").join(shell).join("sh");
-        fs::create_dir_all(link.parent().unwrap()).unwrap();
-        std::os::unix::fs::symlink(path, &link).unwrap();
-        let other = stack.try_load(&ProbeRequest { shell: link, ..stack.request() }).unwrap();
-        assert_eq!(other.environment, dash.environment, "{shell}");
-        assert_eq!(other.problems, dash.problems, "{shell}");
-    }
 }
 
 #[test]

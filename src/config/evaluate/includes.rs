@@ -2,7 +2,7 @@
 //! configuration, or the hashes of a stage were never those of what runs.
 
 use std::os::unix::ffi::OsStrExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Reader;
 use crate::config::shell::{End, word};
@@ -15,24 +15,23 @@ impl Reader<'_> {
     /// Reads them in the order of the conf dirs, after everything else. They are programs for
     /// another place, with the engine at hand: that one fails here says nothing.
     pub(super) fn read_includes(&mut self) {
-        let (complete, stopped, deadline) = (self.complete, self.stopped, self.deadline);
-        self.deadline = deadline.min(Instant::now() + LIMIT);
+        let complete = self.complete;
+        self.shell.hurry(LIMIT);
         let dirs: Vec<_> = self.conf_dirs.iter().filter(|d| d.active).map(|d| d.path.clone()).collect();
         for file in dirs.iter().map(|dir| dir.join(HookKind::Include.file())).filter(|file| file.is_file()) {
             let problems = self.problems.len();
-            let code = [b". ".to_vec(), word(file.as_os_str().as_bytes())].concat();
-            let ended = self.run(&code, &file);
+            let code = [b"\\. ".to_vec(), word(file.as_os_str().as_bytes())].concat();
+            let ended = self.run(&code, &file).map(|ran| ran.end);
             self.problems.truncate(problems);
-            if matches!(ended, Some((End::TimedOut, _))) {
+            if ended == Some(End::TimedOut) {
                 self.report(
                     Problem::warning(file.display().to_string(), "does not end without the engine at hand")
                         .hint("variables that it sets do not reach compose; set them before it waits for something"),
                 );
             }
-            self.stopped = stopped;
         }
+        self.shell.relax();
         self.complete = complete;
         self.hold_firm();
-        self.deadline = deadline;
     }
 }

@@ -122,7 +122,16 @@ mod tests {
 
     use super::super::examples::installation;
     use super::*;
-    use crate::config::ProcessProbe;
+    use crate::config::collect_here;
+
+    /// Looks from this process.
+    struct Here;
+
+    impl Probe for Here {
+        async fn collect(&self, request: &ProbeRequest) -> anyhow::Result<Collected> {
+            Ok(collect_here(request))
+        }
+    }
 
     /// Meets a fault, as a bug in the reading of some file would.
     struct Faulty;
@@ -161,7 +170,7 @@ mod tests {
         }
 
         async fn look(&self, view: View, known: Vec<PathBuf>) -> Look {
-            self.look_with(ProcessProbe, view, known).await
+            self.look_with(Here, view, known).await
         }
 
         async fn look_with<P: Probe + 'static>(&self, probe: P, view: View, known: Vec<PathBuf>) -> Look {
