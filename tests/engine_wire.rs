@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use futures_util::{StreamExt, TryStreamExt};
 use tender::engine::docker::Docker;
 use tender::engine::{Channel, EngineError, Runs};
 use tender::job::{ContainerSpec, PullPolicy};
+use tender::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::LocalSet;
@@ -64,6 +67,8 @@ async fn answer(mut stream: tokio::net::UnixStream, answers: Answers, asked: Rc<
     stream.read_exact(&mut body).await.unwrap();
     let request = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
     asked.borrow_mut().push(request.clone());
+    let login = head.lines().find(|line| line.to_ascii_lowercase().starts_with("x-registry-auth: "));
+    asked.borrow_mut().extend(login.map(str::to_owned));
     let version = ("GET /version", Answer::Status(200, r#"{"ApiVersion":"1.41"}"#.to_owned()));
     let known = answers.iter().chain([&version]).find(|(prefix, _)| request.starts_with(prefix));
     let no = Answer::Status(404, r#"{"message":"page not found"}"#.to_owned());
@@ -268,6 +273,33 @@ async fn a_daily_pull_is_content_with_one_a_day() {
             assert_eq!(docker.clone().ensure_image("here:1", PullPolicy::Daily).await.unwrap().warning, None);
             assert_eq!(pulls(), expected, "after {hours} h more");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pull_takes_the_login_of_its_registry_along() {
+    let config = r#"{"auths":{"reg.example:5000":{"auth":"bWU6aHVudGVyMg=="}}}"#;
+    let answers: Answers = vec![
+        ("POST /images/create", Answer::Stream(b"{\"status\":\"done\"}\n".to_vec())),
+        ("GET /images/", Answer::Status(200, r#"{"Id":"sha256:ab"}"#.to_owned())),
+    ];
+    Server::with(answers, async |docker, asked| {
+        let logins = async |image: &str| {
+            asked.borrow_mut().clear();
+            docker.ensure_image(image, PullPolicy::Always).await.unwrap();
+            let asked = asked.borrow();
+            assert!(asked.iter().any(|r| r.starts_with("POST /images/create")), "{asked:?}");
+            let login = asked.iter().find_map(|r| r.split_once(": ")).map(|(_, value)| value.to_owned());
+            login.map(|text| String::from_utf8(URL_SAFE.decode(text).unwrap()).unwrap())
+        };
+        assert_eq!(logins("reg.example:5000/a:1").await.filter(|l| l.contains("hunter2")), None, "none was given");
+        docker.set_logins(Some(Secret::new(config.to_owned())));
+        let login = logins("reg.example:5000/a:1").await.unwrap();
+        assert!(login.contains(r#""username":"me""#) && login.contains(r#""password":"hunter2""#), "{login}");
+        assert_eq!(logins("other.example/a:1").await.filter(|l| l.contains("hunter2")), None, "of another registry");
+        docker.set_logins(None);
+        assert_eq!(logins("reg.example:5000/a:1").await.filter(|l| l.contains("hunter2")), None, "taken away");
     })
     .await;
 }

@@ -26,7 +26,7 @@ pub fn variables_document(loaded: &Loaded) -> Value {
 fn values(loaded: &Loaded, settings: bool) -> Value {
     let masking = loaded.masking();
     let mut entries = Map::new();
-    for (name, sourced) in &loaded.values {
+    for (name, sourced) in loaded.values.iter().filter(|(_, sourced)| !sourced.mapped) {
         let setting = Setting::find(name);
         // A default stands under the new name only where the old one is not set either.
         let old = setting.and_then(|s| s.old).filter(|old| old != name);

@@ -11,7 +11,7 @@ use super::evaluate::Evaluated;
 use super::excerpt::Excerpt;
 use super::probe::{Collected, JobFile, ProbeRequest, Text};
 use super::setting::Setting;
-use super::{Origin, Problem, aliases, dir_files, env_file, secret_file};
+use super::{Origin, Problem, aliases, dir_files, docker_logins, env_file, secret_file};
 
 /// A configuration file larger than this is a mistake.
 const FILE_LIMIT: u64 = 4 << 20;
@@ -44,6 +44,7 @@ pub fn gather(request: &ProbeRequest, evaluated: Evaluated) -> Collected {
         .find(|path| dir_files::is_executable(path));
     look_at_named_paths(&mut collected);
     secret_file::gather(&mut collected);
+    docker_logins::gather(&mut collected);
     read_compose_files(&mut collected);
     env_file::gather(&mut collected);
     dir_files::gather(&mut collected);

@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::masking::Masking;
 use super::{Hook, Problem, Settings, Template, Written};
 use crate::job::Job;
-use crate::secret::Environment;
+use crate::secret::{Environment, Secret};
 
 /// A configuration that was read as a whole: what is good of it, and what was refused.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The settings. A bad value was replaced by its default and is among the problems.
     pub settings: Settings,
+    /// The registry logins, as `docker login` writes them.
+    pub logins: Option<Secret<String>>,
     /// The good jobs, built-ins included, in the order of their definition.
     pub jobs: Vec<Job>,
     /// Everything that is wrong.
@@ -60,6 +62,8 @@ pub struct Sourced {
     pub written: Option<Written>,
     /// The file whose different value the process environment keeps from taking effect.
     pub frozen: Option<String>,
+    /// It has this value because its other name has it; left out of what is shown.
+    pub mapped: bool,
 }
 
 impl fmt::Debug for Sourced {

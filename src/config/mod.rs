@@ -22,6 +22,7 @@ mod derived;
 mod dir_files;
 mod docker_args;
 mod docker_flags;
+mod docker_logins;
 mod docker_values;
 mod document;
 mod env_file;
@@ -79,6 +80,7 @@ mod written;
 mod wrong;
 mod yaml;
 
+pub use docker_logins::LoginFile;
 pub use document::{config_document, problems_document, variables_document};
 pub use excerpt::Excerpt;
 pub use hook::{Hook, HookKind};

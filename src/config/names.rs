@@ -24,7 +24,7 @@ pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
             continue;
         }
         let legacy = legacy::find(name);
-        if let Some(missed) = legacy.filter(|l| l.missed) {
+        if let Some(missed) = legacy.filter(|l| l.missed && !used(collected, &[name.as_str(), short])) {
             problems
                 .push(Problem::warning(&gathered.source, "has no effect any more").at_name(name).hint(missed.became));
             continue;
@@ -41,6 +41,11 @@ pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Whether a job or compose file of the stack itself speaks of one of these variables.
+fn used(collected: &Collected, names: &[&str]) -> bool {
+    collected.files.values().any(|file| names.iter().any(|name| file.lossy().contains(name)))
+}
+
 /// Checks the settings of later versions, and tells who sets one that it has no effect yet. Where a
 /// stack's own job or compose files use the variable it has one, and nothing is said; nor of a
 /// default that a conf dir brings along.
@@ -54,8 +59,8 @@ pub fn later(collected: &Collected, problems: &mut Vec<Problem>) {
             continue;
         }
         let by_user = chosen.source == "environment" || collected.env_local == std::path::Path::new(&chosen.source);
-        let used = collected.files.values().any(|file| setting.names().any(|n| file.lossy().contains(n)));
-        if used || !by_user && text == setting.default {
+        let names: Vec<&str> = setting.names().collect();
+        if used(collected, &names) || !by_user && text == setting.default {
             continue;
         }
         problems.push(

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{ConfDir, Hook, Problem, TemplateFile, evaluate, gather, reaper};
+use super::{ConfDir, Hook, LoginFile, Problem, TemplateFile, evaluate, gather, reaper};
 
 /// Time that the evaluation of all shell files may take together.
 pub const TIME_LIMIT_MS: u64 = 30_000;
@@ -111,6 +111,9 @@ pub struct Collected {
     /// Required variable → the file that lists it first.
     #[serde(default)]
     pub listed: BTreeMap<String, String>,
+    /// The registry logins.
+    #[serde(default)]
+    pub logins: Option<LoginFile>,
     /// The main checkout's own wrapper of compose, where it may be run.
     pub wrapper: Option<PathBuf>,
     /// Paths named by the configuration that do not exist in this view. A look from inside a

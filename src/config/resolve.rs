@@ -8,10 +8,10 @@ use super::raw::RawSettings;
 use super::setting::SETTINGS;
 use super::validate::{Written, validate};
 use super::{
-    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, aliases, expand, job_list, names,
-    secret_file, template, watched, yaml,
+    HookKind, Installation, Loaded, Problem, Settings, Sourced, Templates, aliases, docker_logins, expand, job_list,
+    names, secret_file, template, watched, yaml,
 };
-use crate::secret::Environment;
+use crate::secret::{Environment, Secret};
 
 /// What jobs are made from.
 pub struct Context<'a> {
@@ -67,6 +67,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     names::misspelt(&collected, &mut problems);
     names::later(&collected, &mut problems);
     names::samples(&collected, &mut problems);
+    docker_logins::check(&collected, &mut problems);
     let raw = RawSettings::from_pairs(pairs).unwrap_or_else(|error| {
         problems.push(Problem::error("environment", error.to_string()));
         RawSettings::default()
@@ -84,6 +85,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     let includes = collected.hooks.iter().filter(|hook| hook.kind == HookKind::Include);
     files.extend(includes.map(|hook| hook.path.clone()));
     files.extend(secret_file::paths(&collected));
+    files.extend(collected.logins.as_ref().map(|logins| logins.path.clone()));
     files.sort();
     files.dedup();
     let deploy_files = collected
@@ -109,6 +111,7 @@ pub fn resolve(mut collected: Collected, installation: &Installation) -> Loaded 
     let mut loaded = Loaded {
         absent: watched::absent(&collected),
         settings,
+        logins: collected.logins.map(|logins| Secret::new(logins.text.lossy())),
         jobs,
         problems,
         conf_dirs: collected.conf_dirs,
@@ -134,13 +137,13 @@ fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTre
     let mut values: BTreeMap<String, Sourced> = collected
         .values
         .iter()
-        .filter(|(_, g)| !g.mapped)
         .map(|(name, g)| {
             let sourced = Sourced {
                 value: g.value.lossy(),
                 source: g.source.clone(),
                 written: g.written.clone(),
                 frozen: g.frozen.clone(),
+                mapped: g.mapped,
             };
             (name.clone(), sourced)
         })
@@ -151,8 +154,10 @@ fn values(collected: &Collected, written: &Written, settings: &Settings) -> BTre
         } else {
             (setting.default_in(collected).to_owned(), "default")
         };
-        values
-            .insert(setting.name.to_owned(), Sourced { value, source: source.to_owned(), written: None, frozen: None });
+        values.insert(
+            setting.name.to_owned(),
+            Sourced { value, source: source.to_owned(), written: None, frozen: None, mapped: false },
+        );
     }
     values
 }

@@ -15,6 +15,7 @@ use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{ContainerSpec, PullPolicy};
+use crate::secret::Secret;
 
 /// What can go wrong at the engine, as far as a caller decides by it.
 #[derive(Debug, thiserror::Error)]
@@ -196,6 +197,8 @@ pub struct Me {
 pub trait Runs {
     /// Asks the engine who it is.
     async fn info(&self) -> Result<EngineInfo>;
+    /// From now on images are pulled with these registry logins, the text of a `config.json`.
+    fn set_logins(&self, text: Option<Secret<String>>);
     /// Makes sure that an image is there, pulling it as the policy says.
     async fn ensure_image(&self, image: &str, pull: PullPolicy) -> Result<Image>;
     /// Creates a container under a name. `Taken` when the name belongs to another one.

@@ -7,7 +7,7 @@ use std::path::Path;
 use tender::config::{HostKeys, Snapshot, config_document};
 use tender::job::Action;
 
-use crate::house::{Stack, problems, variable};
+use crate::house::{Stack, problems};
 
 #[test]
 fn each_level_beats_those_below_it_under_either_name() {
@@ -39,7 +39,6 @@ fn each_level_beats_those_below_it_under_either_name() {
         assert_eq!(loaded.environment.0.get(name).map(String::as_str), Some(value), "{name}");
     }
     // Named is what somebody wrote.
-    assert!(variable(&loaded, "BIRDHOUSE_SITE_COLOUR").is_none() && variable(&loaded, "SITE_COLOUR").is_some());
     assert!(document["settings"]["BIRDHOUSE_EXTRA_CONF_DIRS"].is_null());
     assert!(document["settings"]["EXTRA_CONF_DIRS"].is_object());
 }

@@ -82,3 +82,35 @@ fn tokens_of_later_versions_are_no_secret_less() {
     let said = problems(&loaded);
     assert!(said.contains("SCHEDULER_HEARTBEAT_URL has no effect in this version (\"***\")"), "{said}");
 }
+
+#[test]
+fn registry_logins_go_along_and_are_shown_nowhere() {
+    let stack = Stack::new("plain");
+    let file = stack.dir.join("logins/config.json");
+    fs::create_dir(stack.dir.join("logins")).unwrap();
+    for (text, expected) in [
+        (format!(r#"{{"auths":{{"reg.example":{{"auth":"{PLANTED}"}}}}}}"#), None),
+        (format!("{{\"{PLANTED}\": x"), Some("is no JSON, from line 1")),
+        (r#"{"credsStore":"pass"}"#.to_owned(), Some("docker-credential-pass")),
+        (r#"{"credHelpers":{"gcr.io":"gcloud"}}"#.to_owned(), Some("the login for gcr.io needs the program")),
+    ] {
+        fs::write(&file, &text).unwrap();
+        for named in ["logins", "logins/config.json"] {
+            let env_local = format!("SCHEDULER_DOCKER_CONFIG=$COMPOSE_DIR/{named}");
+            fs::write(stack.dir.join("env.local"), env_local).unwrap();
+            let loaded = stack.load();
+            let said = problems(&loaded);
+            assert_eq!(loaded.logins.as_ref().map(|logins| logins.expose()), Some(&text));
+            assert!(expected.map_or(said.is_empty(), |e| said.starts_with("error") && said.contains(e)), "{said}");
+            assert!(loaded.files.contains(&file), "a new login takes effect by itself");
+            let shown = format!("{loaded:?} {} {said}", config_document(&loaded));
+            assert!(!shown.contains(PLANTED), "{shown}");
+        }
+    }
+    fs::rename(&file, stack.dir.join("logins/mine.json")).unwrap();
+    for (named, expected) in [("logins/mine.json", "is not called config.json"), ("logins", "does not exist")] {
+        fs::write(stack.dir.join("env.local"), format!("SCHEDULER_DOCKER_CONFIG=$COMPOSE_DIR/{named}")).unwrap();
+        let said = problems(&stack.load());
+        assert!(said.starts_with("error") && said.contains(expected) && said.contains("docker --config"), "{said}");
+    }
+}

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tender::engine::fake::Fake;
 use tender::engine::{Created, EngineInfo, Frame, Image, Result, Runs, Seen};
 use tender::job::{ContainerSpec, PullPolicy};
+use tender::secret::Secret;
 use tokio::sync::Notify;
 
 /// Whether the last call reaches the engine.
@@ -62,6 +63,9 @@ impl Stops {
 }
 
 impl Runs for Stops {
+    fn set_logins(&self, text: Option<Secret<String>>) {
+        self.fake.set_logins(text);
+    }
     async fn info(&self) -> Result<EngineInfo> {
         self.call(self.fake.info()).await
     }

@@ -178,6 +178,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             _ => self.begin_with(loaded).await?,
         }
         (self.options.on_settings)(&loaded.settings);
+        self.engine.set_logins(loaded.logins.clone());
         let reloaded = changes(self.loaded(), loaded);
         for problem in &loaded.problems {
             let known = self.loaded().is_some_and(|l| l.problems.contains(problem));

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bollard::API_DEFAULT_VERSION;
 use tokio::time::Instant;
 
 use super::error;
+use super::logins::Logins;
 use crate::engine::{EngineError, Result};
 
 /// Where the engine listens when nothing else is said.
@@ -28,18 +29,12 @@ pub struct Docker {
 
 struct Shared {
     address: Address,
-    logins: Option<PathBuf>,
+    logins: Mutex<Logins>,
     /// When this process pulled which image last.
     pulls: Mutex<HashMap<String, Instant>>,
     /// The client with its negotiated version; forgotten when the engine goes away, because
     /// another version may come back.
     client: Mutex<Option<bollard::Docker>>,
-}
-
-impl Shared {
-    fn new(address: Address, logins: Option<PathBuf>) -> Self {
-        Self { address, logins, pulls: Mutex::default(), client: Mutex::default() }
-    }
 }
 
 /// Where an engine listens.
@@ -57,18 +52,27 @@ impl Docker {
     /// When the address is of no kind that is understood.
     pub fn connect(host: Option<&str>) -> Result<Self> {
         let address = Address::parse(host.unwrap_or_default())?;
-        Ok(Self { shared: Arc::new(Shared::new(address, None)) })
+        let shared = Shared { address, logins: Mutex::default(), pulls: Mutex::default(), client: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The same engine, pulling with the registry logins of this folder or `config.json`.
     #[must_use]
     pub fn with_logins(self, path: impl Into<PathBuf>) -> Self {
-        let address = self.shared.address.clone();
-        Self { shared: Arc::new(Shared::new(address, Some(path.into()))) }
+        self.hold_logins(Logins::In(path.into()));
+        self
     }
 
-    pub(super) fn logins(&self) -> Option<&Path> {
-        self.shared.logins.as_deref()
+    pub(super) fn hold_logins(&self, logins: Logins) {
+        *self.held() = logins;
+    }
+
+    pub(super) fn logins(&self) -> Logins {
+        self.held().clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Logins> {
+        self.shared.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When this process pulled an image last.

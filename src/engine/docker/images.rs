@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::StreamExt;
 
-use super::{Docker, logins};
+use super::Docker;
 use crate::engine::{EngineError, Image, Result};
 use crate::job::PullPolicy;
 
@@ -53,10 +53,7 @@ impl Docker {
         if image.starts_with("sha256:") {
             return Err(EngineError::NotFound(format!("image {image} is not here, and an id cannot be pulled")));
         }
-        let credentials = match self.logins() {
-            Some(path) => logins::of(path, image).map_err(EngineError::Other)?,
-            None => None,
-        };
+        let credentials = self.logins().login(image).map_err(EngineError::Other)?;
         // Without a tag the engine would pull all tags.
         let options = CreateImageOptions { from_image: Some(with_tag(image)), ..CreateImageOptions::default() };
         let client = self.client().await?;

@@ -1,25 +1,52 @@
 //! Registry logins from a `config.json`, as `docker login` writes it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
 use serde_json::Value;
 
+use crate::secret::Secret;
+
 /// The key under which `docker login` keeps Docker Hub.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// The login for the registry of an image, from a folder or the file itself; `None` without one.
-pub(super) fn of(path: &Path, image: &str) -> Result<Option<DockerCredentials>, String> {
+/// Where logins come from.
+#[derive(Clone, Default)]
+pub(super) enum Logins {
+    /// There are none.
+    #[default]
+    None,
+    /// A folder, or the file itself; read at each pull.
+    In(PathBuf),
+    /// The text of the file.
+    Text(Secret<String>),
+}
+
+impl Logins {
+    /// The login for the registry of an image; `None` without one.
+    pub(super) fn login(&self, image: &str) -> Result<Option<DockerCredentials>, String> {
+        match self {
+            Self::None => Ok(None),
+            Self::In(path) => of(path, image),
+            Self::Text(text) => find(text.expose(), image).map_err(|error| format!("registry logins: {error}")),
+        }
+    }
+}
+
+fn of(path: &Path, image: &str) -> Result<Option<DockerCredentials>, String> {
     let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let about = |what: &dyn std::fmt::Display| format!("registry logins in {}: {what}", path.display());
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(about(&error)),
-    };
-    let document: Value = serde_json::from_str(&text).map_err(|e| about(&e))?;
+    match std::fs::read_to_string(&path) {
+        Ok(text) => find(&text, image).map_err(|error| about(&error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(about(&error)),
+    }
+}
+
+fn find(text: &str, image: &str) -> Result<Option<DockerCredentials>, String> {
+    let document: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let registry = registry(image);
     let same = |key: &str| {
         let key = key.trim_start_matches("https://").trim_start_matches("http://");
@@ -44,7 +71,7 @@ pub(super) fn of(path: &Path, image: &str) -> Result<Option<DockerCredentials>, 
         let (user, password) = pair
             .as_deref()
             .and_then(|pair| pair.split_once(':'))
-            .ok_or_else(|| about(&format!("the entry {address} is damaged; `docker login` writes it anew")))?;
+            .ok_or_else(|| format!("the entry {address} is damaged; `docker login` writes it anew"))?;
         (login.username, login.password) = (Some(user.to_owned()), Some(password.to_owned()));
     }
     Ok((login.username.is_some() || login.identitytoken.is_some()).then_some(login))

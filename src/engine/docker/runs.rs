@@ -10,14 +10,20 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
+use super::logins::Logins;
 use super::{Docker, create, seen};
 use crate::engine::{Created, EngineError, EngineInfo, Frame, Image, Result, Runs, Seen};
 use crate::job::{ContainerSpec, PullPolicy};
+use crate::secret::Secret;
 
 /// How much longer than the grace the answer to a stop may take.
 const STOP_MARGIN: Duration = Duration::from_secs(60);
 
 impl Runs for Docker {
+    fn set_logins(&self, text: Option<Secret<String>>) {
+        self.hold_logins(text.map_or(Logins::None, Logins::Text));
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         let client = self.client().await?;
         let info = client.info().await.map_err(|e| self.wrong(e))?;

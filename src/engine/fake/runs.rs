@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use super::{Fake, World, faults, seconds};
 use crate::engine::{Created, EngineError, EngineInfo, Frame, Image, Life, Result, Runs, Seen};
 use crate::job::{ContainerSpec, PullPolicy};
+use crate::secret::Secret;
 
 impl Fake {
     /// Notes a call, and carries it out unless it is made to fail.
@@ -34,6 +35,9 @@ pub(super) fn unknown(id: &str) -> EngineError {
 }
 
 impl Runs for Fake {
+    // Its images need no login.
+    fn set_logins(&self, _: Option<Secret<String>>) {}
+
     async fn info(&self) -> Result<EngineInfo> {
         self.call("info", "", |_| {
             Ok(EngineInfo {
