@@ -9,7 +9,7 @@ use super::context::{Context, STOPPED};
 use super::lines::Lines;
 use crate::config::Loaded;
 use crate::engine::Host;
-use crate::job::{Builtin, ContainerSpec, Mount, PullPolicy};
+use crate::job::{Builtin, ContainerSpec, Mount, MountSource, PullPolicy};
 use crate::run::labels;
 use crate::secret::Environment;
 
@@ -58,11 +58,22 @@ pub async fn container<H: Host>(
         .into(),
         ..ContainerSpec::default()
     };
-    // Hooks of the stack may need what its operator gave to the job that deployed it before.
     if let Some(extra) = loaded.job(Builtin::Autodeploy.name()).and_then(|job| job.extra.as_deref()) {
-        spec.add_extra(extra);
+        add(&mut spec, extra);
     }
     Ok(spec)
+}
+
+/// Adds what the operator gave to the job that deployed the stack before: its hooks may need it.
+fn add(spec: &mut ContainerSpec, extra: &ContainerSpec) {
+    let mut extra = extra.clone();
+    let optional = std::mem::take(&mut extra.optional);
+    // This process has the same mounts, as far as they are there.
+    extra.mounts.retain(|mount| match &mount.source {
+        MountSource::Bind(path) => !optional.contains(path) || mount.target.exists(),
+        _ => true,
+    });
+    spec.add_extra(&extra);
 }
 
 /// Follows a container that was started until it ends; its output becomes a part of the story.
@@ -93,4 +104,23 @@ pub async fn follow<H: Host>(context: &Context<H>, id: &str, back: bool) -> Resu
     context.host.stop(id, GRACE).await?;
     context.host.remove(id).await?;
     bail!(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_mounts_that_may_be_missing_are_left_out_where_they_are() {
+        let here = tempfile::tempdir().unwrap();
+        let gone = here.path().join("gone");
+        let mounts =
+            [here.path(), &gone, "/needed/and/gone".as_ref()].map(|path| Mount::same_path(path, true)).to_vec();
+        let optional = vec![here.path().to_owned(), gone];
+        let mut spec = ContainerSpec::default();
+        add(&mut spec, &ContainerSpec { mounts, optional, ..ContainerSpec::default() });
+        let targets: Vec<_> = spec.mounts.iter().map(|mount| mount.target.as_path()).collect();
+        assert_eq!(targets, [here.path(), "/needed/and/gone".as_ref()]);
+        assert!(spec.optional.is_empty());
+    }
 }
