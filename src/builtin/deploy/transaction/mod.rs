@@ -3,12 +3,13 @@
 mod explain;
 mod resume;
 mod staging;
+mod switch;
 
 pub use explain::explain;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use chrono::Utc;
 
 use super::adopt::{self, Known};
@@ -18,10 +19,10 @@ use super::target::{Moves, Target, decide};
 use super::{Ended, Wishes, first, hooks, look, rendering, rollback, services, short, up};
 use crate::config::Loaded;
 use crate::engine::{EngineError, Host};
-use crate::git::Failure;
 use crate::journal::deploy::{DeployState, FirstSteps, Good, Step};
 use crate::run::{CheckoutVerdict, DeployOutcome, RevisionVector, ServiceAction, ServicePlan, Verdict};
 use staging::{enough_space, stage_and_plan};
+use switch::switch;
 
 /// Runs the transaction, or goes on with one that was cut off.
 ///
@@ -302,42 +303,6 @@ async fn commit<H: Host>(context: &Context<H>, good: &Good) -> Result<()> {
     }
     context.ledgers.good().write(good)?;
     adopt::leave_copy(context, good).await;
-    Ok(())
-}
-
-/// Moves the checkouts. One that was begun before is finished by force, because nothing was in the
-/// way when it began; any other is moved only while nothing of anybody's is in the way.
-async fn switch<H: Host>(context: &Context<H>, state: &mut DeployState) -> Result<()> {
-    for (checkout, (from, to)) in state.moves.clone() {
-        let about = || format!("failed to switch {}", checkout.display());
-        let begun = state.begun.contains(&checkout);
-        let head = context.git.head(&checkout).await?;
-        if head == to && (!begun || context.git.look(&checkout).await.verdict.verdict != Verdict::Dirty) {
-            continue;
-        }
-        context.say(format!("{}: {} → {}", checkout.display(), short(&from), short(&to)));
-        if !begun {
-            if head != from {
-                bail!("{}: somebody has moved it to {}", checkout.display(), short(&head));
-            }
-            state.begun.insert(checkout.clone());
-            context.ledgers.journal().write(state)?;
-        }
-        if let Err(error) = context.git.switch(&checkout, &from, &to, begun).await {
-            if let Some(Failure::Obstacles(_)) = error.downcast_ref::<Failure>() {
-                // Nothing was changed there: what lies in the way must not be forced away on the way back.
-                state.begun.remove(&checkout);
-                context.ledgers.journal().write(state)?;
-            }
-            return Err(error).with_context(about);
-        }
-    }
-    if let Some((uid, gid)) = context.settings.code_ownership {
-        for checkout in state.moves.keys() {
-            crate::git::give(checkout, uid, gid)
-                .with_context(|| format!("failed to give {} to {uid}:{gid}", checkout.display()))?;
-        }
-    }
     Ok(())
 }
 
