@@ -428,6 +428,7 @@ async fn hooks_get_the_values_of_the_new_version() {
     let value = |name: &str| spec.env.0.get(name).map(String::as_str);
     assert_eq!((value("GREETING"), value("FROM_INCLUDE")), (Some("hello"), Some("1")));
     assert_eq!(value("COMPOSE_DIR"), stack.checkout.to_str());
+    assert_eq!(value("COMPOSE_PROJECT_NAME"), Some("stack"));
     assert_eq!(spec.workdir.as_deref(), stack.checkout.to_str());
     assert_eq!(spec.command, [conf.join("pre-docker-compose-up").display().to_string()]);
     assert_eq!(spec.labels[labels::PARENT], "r");
@@ -449,6 +450,31 @@ async fn a_wrapper_is_told_nothing_that_the_stacks_files_set() {
     let created = stack.context.host.calls_of("create");
     assert!(!created.iter().any(|call| call.contains("-2-p")), "hooks are the wrapper's: {created:?}");
     assert!(!conf.join("new.conf").exists(), "and so are templates");
+}
+
+#[tokio::test]
+async fn what_cannot_be_rendered_is_refused_before_anything_is_touched() {
+    for (env, expected) in [
+        ("EXTRA_CONF_DIRS=./conf VARS='$GREETING $OWNER'\n", "required variable OWNER is not set"),
+        ("EXTRA_CONF_DIRS=./conf\n", "conf/site.conf is a folder that is not empty"),
+    ] {
+        let stack = Stack::unseen();
+        let before = stack.head();
+        let to = push(&stack.author, &[TEMPLATES, &[("env.local", env)]].concat());
+        git(&stack.checkout, &["fetch", "-q"]);
+        stack.probe_sees(&to);
+        fs::create_dir_all(stack.checkout.join("conf/site.conf")).unwrap();
+        fs::create_dir_all(stack.checkout.join(".git/info")).unwrap();
+        fs::write(stack.checkout.join(".git/info/exclude"), "conf/site.conf\n").unwrap();
+        fs::write(stack.checkout.join("conf/site.conf/data"), "").unwrap();
+        let Ended::Recorded(record) = stack.run().await.unwrap() else { panic!("{expected}") };
+        assert_eq!(record.outcome, DeployOutcome::Failed);
+        let why = record.reason.unwrap();
+        assert!(why.contains(expected), "{why}");
+        assert_eq!(stack.head(), before);
+        assert!(!stack.checkout.join("conf/new.conf").exists());
+        assert_eq!(stack.context.ledgers.journal().read().unwrap(), None);
+    }
 }
 
 fn template(dir: &Path, name: &str, text: &str) -> Template {

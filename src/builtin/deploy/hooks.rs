@@ -115,5 +115,6 @@ fn command(hook: &Hook) -> Vec<String> {
 fn environment(loaded: &Loaded) -> Environment {
     let mut env = compose_environment(loaded);
     env.0.entry("DOCKER_COMPOSE".to_owned()).or_insert_with(|| Compose::find_program().join(" "));
+    env.0.entry("COMPOSE_PROJECT_NAME".to_owned()).or_insert_with(|| loaded.settings.project.clone());
     env
 }
