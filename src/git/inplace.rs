@@ -53,7 +53,8 @@ pub(super) fn look(folder: &Path, path: &Path) -> Result<Occupant> {
 /// Writes a file, or takes it away, and tells whether anything was changed.
 ///
 /// # Errors
-/// As [`look`]; also when the disk is full. A file may then be half written: writing it again helps.
+/// When something else than a file is in the way, or the disk is full. A file may then be half
+/// written: writing it again helps.
 pub fn write_below(folder: &Path, file: &InPlace) -> Result<bool> {
     let about = || format!("failed to write {}", folder.join(&file.path).display());
     let Some(found) = Place::find(folder, &file.path)? else {
