@@ -25,7 +25,7 @@ pub struct Parsed {
 }
 
 /// Something about one word.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Flaw {
     /// The word as it was read; may hold a secret.
     pub word: String,

@@ -1,8 +1,9 @@
 //! Everything about a container but image and command.
 
-use super::docker_args::{self, For};
+use super::docker_args::{self, Flaw, For, Parsed};
 use super::fields::{Fields, unexpected};
 use super::job_command::words;
+use super::masking::Masking;
 use super::resolve::Context;
 use super::wrong::Wrong;
 use super::yaml::{Span, Value};
@@ -170,11 +171,13 @@ pub fn docker_arguments(
         return false;
     }
     let text = fields.shell_expanded("dockerargs", place, &text);
-    let parsed = docker_args::parse(&text, purpose, &context.settings.compose_dir, fields.lookup());
-    for flaw in parsed.warnings {
+    let parse = |text: &str| docker_args::parse(text, purpose, &context.settings.compose_dir, fields.lookup());
+    let parsed = parse(&text);
+    let (warnings, errors) = said(&parsed, &text, context, parse);
+    for flaw in warnings {
         fields.warning("dockerargs", fields.within(place, &flaw.word), flaw.wrong);
     }
-    for flaw in parsed.errors {
+    for flaw in errors {
         fields.error("dockerargs", fields.within(place, &flaw.word), flaw.wrong);
     }
     let given = parsed.spec.env.clone();
@@ -185,6 +188,25 @@ pub fn docker_arguments(
     }
     spec.env.0.extend(given.0);
     parsed.socket
+}
+
+/// Warnings and errors of a text of flags. They show pieces of it, and a piece of a secret cannot be
+/// told from anything else: where there is one, they are those of the text without it.
+fn said(parsed: &Parsed, text: &str, context: &Context<'_>, parse: impl Fn(&str) -> Parsed) -> (Vec<Flaw>, Vec<Flaw>) {
+    let all = (parsed.warnings.clone(), parsed.errors.clone());
+    if all.0.is_empty() && all.1.is_empty() {
+        return all;
+    }
+    let shown =
+        Masking::of(context.environment.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))).masked(text);
+    if shown == text {
+        return all;
+    }
+    let mut masked = parse(&shown);
+    if masked.errors.is_empty() && !all.1.is_empty() {
+        masked.errors.push(Flaw::new("", "a secret does not fit where it stands"));
+    }
+    (masked.warnings, if all.1.is_empty() { Vec::new() } else { masked.errors })
 }
 
 /// Whether a shell would run a command to read this.

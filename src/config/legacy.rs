@@ -6,12 +6,10 @@ pub struct Legacy {
     pub names: &'static [&'static str],
     /// What became of them, in one line.
     pub became: &'static str,
-    /// Somebody who sets one of them misses its effect, and is told.
-    pub missed: bool,
 }
 
 const fn gone(names: &'static [&'static str], became: &'static str) -> Legacy {
-    Legacy { names, became, missed: false }
+    Legacy { names, became }
 }
 
 /// All of them.
@@ -19,11 +17,7 @@ const fn gone(names: &'static [&'static str], became: &'static str) -> Legacy {
 pub const LEGACY: &[Legacy] = &[
     gone(&["AUTODEPLOY_SILENT"], "the output of every job goes to its log file, always"),
     gone(&["AUTODEPLOY_GIT_GLOBAL_SAFE_DIRECTORY"], "git runs as the owner of each checkout, so nothing is to be declared safe"),
-    Legacy {
-        names: &["AUTODEPLOY_PLATFORM_EXTRA_DOCKER_ARGS"],
-        became: "the container of autodeploy is made from what the settings name; a checkout goes into AUTODEPLOY_EXTRA_REPOS, a folder that env.local reads from into SCHEDULER_PROBE_DIRS",
-        missed: true,
-    },
+    gone(&["AUTODEPLOY_PLATFORM_EXTRA_DOCKER_ARGS"], "holds for the built-in autodeploy, and for the containers of the stack's wrapper and hooks"),
     gone(&["AUTODEPLOY_NOTEBOOK_EXTRA_DOCKER_ARGS"], "used by the stack's own job file only"),
     gone(&["AUTODEPLOY_EXTRA_REPOS_AS_DOCKER_VOLUMES", "AUTODEPLOY_JUPYTERHUB_ARGS"], "derived by the stack's own files; the built-in mounts what it needs by itself"),
     gone(&["CODE_OWNERSHIP"], "was the inside of BIRDHOUSE_AUTODEPLOY_CODE_OWNERSHIP, which holds"),

@@ -7,7 +7,7 @@ use super::probe::Collected;
 use super::setting::{Role, SETTINGS, Setting};
 use crate::nearest::nearest;
 
-/// Warns of names that look like settings and are none, and of legacy names whose effect is missed.
+/// Warns of names that look like settings and are none.
 pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
     let files: Vec<String> = SETTINGS.iter().flat_map(Setting::file_names).map(|(_, file)| file).collect();
     let known = || {
@@ -24,11 +24,6 @@ pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
             continue;
         }
         let legacy = legacy::find(name);
-        if let Some(missed) = legacy.filter(|l| l.missed && !used(collected, &[name.as_str(), short])) {
-            problems
-                .push(Problem::warning(&gathered.source, "has no effect any more").at_name(name).hint(missed.became));
-            continue;
-        }
         let near = nearest(name, known());
         if legacy.is_some() && (near.is_none() || legacy::names_exactly(name)) {
             continue;
@@ -130,14 +125,6 @@ mod tests {
         ];
         assert_eq!(hints(&problems), expected);
         assert!(!format!("{problems:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn what_is_missed_is_told() {
-        let mut problems = vec![];
-        misspelt(&collected(&[("AUTODEPLOY_PLATFORM_EXTRA_DOCKER_ARGS", "-v /x:/x", "/e")]), &mut problems);
-        assert_eq!(problems.len(), 1);
-        assert!(problems[0].to_string().contains("AUTODEPLOY_EXTRA_REPOS"));
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Problem {
     /// Takes secrets out of everything that is shown.
     pub fn mask(&mut self, masking: &Masking) {
         self.message = masking.masked(&self.message);
-        for text in [&mut self.hint, &mut self.note, &mut self.expected].into_iter().flatten() {
+        for text in [&mut self.key, &mut self.hint, &mut self.note, &mut self.expected].into_iter().flatten() {
             *text = masking.masked(text);
         }
         self.value = self.value.as_deref().map(|value| masking.masked_source(value));
