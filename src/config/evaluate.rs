@@ -18,7 +18,7 @@ use super::setting::Setting;
 use super::shell::{End, SourcedAt, word};
 use super::shell_error::{explain, remarks};
 use super::written::{ShellFiles, form};
-use super::{ConfDir, Problem, aliases, template};
+use super::{ConfDir, Origin, Problem, aliases, template};
 
 /// What came of reading them.
 pub struct Evaluated {
@@ -295,11 +295,9 @@ impl<'a> Reader<'a> {
                 for entry in conf_dir::entries(&text) {
                     match entry {
                         Entry::Commented(path) => {
-                            self.report(
-                                Problem::warning(&source, format!("the entry {path:?} is commented out and not used"))
-                                    .at_name(name)
-                                    .hint("take it out of the list"),
-                            );
+                            let message = format!("the entry {path:?} is commented out and not used");
+                            let problem = Problem::warning(&source, message).at_name(name);
+                            self.report_entry(name, &path, problem.hint("take it out of the list"));
                             let path =
                                 conf_dir::absolute(&self.request.compose_dir, path.trim_start_matches(['#', ' ']));
                             let gone = ConfDir { path, active: false, reason: Some("commented out".to_owned()) };
@@ -318,6 +316,16 @@ impl<'a> Reader<'a> {
             }
         }
         self.assign(&values);
+    }
+
+    /// Reports something about an entry of a list, at its own line.
+    fn report_entry(&mut self, list: &str, entry: &str, mut problem: Problem) {
+        let written = self.written.get(list);
+        if let Some((written, excerpt)) = written.and_then(|w| Some((w, self.files.entry(list, w, entry)?))) {
+            problem.origin = Origin::at(written.file.display().to_string(), excerpt.place());
+            problem.excerpt = Some(excerpt);
+        }
+        self.report(problem);
     }
 
     /// What is known so far.
@@ -367,7 +375,8 @@ impl<'a> Reader<'a> {
                 Some(by) => (by, format!("depends on the conf dir {named:?}, which does not exist")),
                 None => (list.1, format!("the conf dir {named:?} does not exist")),
             };
-            self.report(Problem::warning(origin, message).at_name(list.0).hint("mend the path, or take it out"));
+            let problem = Problem::warning(origin, message).at_name(list.0).hint("mend the path, or take it out");
+            self.report_entry(list.0, named, problem);
             self.conf_dirs.push(ConfDir { path, active: false, reason: Some(ConfDir::MISSING.to_owned()) });
             return;
         }

@@ -101,6 +101,13 @@ impl Excerpt {
         Some(Self { line: written.line as u64, ..found })
     }
 
+    /// The line that sets a variable, marked at its name.
+    pub fn of_name(written: &Written, name: &str) -> Option<Self> {
+        let start = written.text.char_indices().nth(written.column.saturating_sub(1))?.0;
+        let found = Self::of(&written.text, start..start + name.len())?;
+        Some(Self { line: written.line as u64, ..found })
+    }
+
     /// Where the mark begins, in a text that was not cut.
     pub fn place(&self) -> Place {
         let before = &self.text[..self.mark.start];

@@ -28,7 +28,7 @@ pub fn misspelt(collected: &Collected, problems: &mut Vec<Problem>) {
         if legacy.is_some() && (near.is_none() || legacy::names_exactly(name)) {
             continue;
         }
-        let problem = Problem::warning(&gathered.source, "is no setting").at(name, &gathered.value.lossy());
+        let problem = Problem::warning(&gathered.source, "is no setting").at_name(name);
         problems.push(match near {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem.hint("see env.local.example for all settings"),

@@ -113,16 +113,20 @@ impl Problem {
         if self.origin.place.is_some() || self.excerpt.is_some() {
             return;
         }
-        let variable = self.key.as_deref().unwrap_or(&self.origin.name);
+        let variable = self.key.clone().unwrap_or_else(|| self.origin.name.clone());
         let gathered =
-            values.get(variable).filter(|g| [g.source.as_str(), variable].contains(&self.origin.name.as_str()));
+            values.get(&variable).filter(|g| [g.source.as_str(), &variable].contains(&self.origin.name.as_str()));
         let Some(written) = gathered.and_then(|gathered| gathered.written.as_ref()) else { return };
         if self.key.is_none() {
-            self.key = Some(variable.to_owned());
+            self.key = Some(variable.clone());
         }
         let place = Place { line: written.line as u64, column: written.column as u64 };
         self.origin = Origin::at(written.file.display().to_string(), place);
-        self.excerpt = Excerpt::of_assignment(written);
+        // Without a value it is the name that is wrong.
+        self.excerpt = match &self.value {
+            Some(_) => Excerpt::of_assignment(written),
+            None => Excerpt::of_name(written, &variable),
+        };
         if let Some(excerpt) = &self.excerpt {
             self.origin.place = Some(excerpt.place());
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Problem;
 use super::assignments::{Assignment, Outline};
 use super::conf_dir::absolute;
+use super::excerpt::Excerpt;
 use super::expand::{self, Lookup};
 use super::probe::Written;
 use super::shell::SourcedAt;
@@ -68,6 +69,22 @@ pub struct Way<'a> {
 }
 
 impl ShellFiles {
+    /// The line of one entry of the list that a variable was set to.
+    pub fn entry(&self, name: &str, written: &Written, entry: &str) -> Option<Excerpt> {
+        let file = self.0.get(&written.file)?.as_ref()?;
+        let is_it = |a: &&Assignment| a.name == name && file.line_of(a.at) == written.line;
+        let (from, to) = file.outline.assignments.iter().find(is_it)?.value;
+        let alone = |at: usize| {
+            let before = file.text[..at].chars().next_back();
+            let after = file.text[at + entry.len()..].chars().next();
+            let borders = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || c == '"' || c == '\'');
+            borders(before) && borders(after)
+        };
+        let mut places = file.text.get(from..to)?.match_indices(entry).map(|(at, _)| from + at);
+        let at = places.find(|at| alone(*at))?;
+        Excerpt::of(&file.text, at..at + entry.len())
+    }
+
     /// Looks at a file, once.
     pub fn look(&mut self, file: &Path) {
         if self.0.contains_key(file) {
