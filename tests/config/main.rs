@@ -6,6 +6,7 @@
 mod conf_dirs;
 mod delayed;
 mod diagnostics;
+mod docs;
 mod every;
 mod explain;
 mod house;

@@ -17,15 +17,6 @@ fn the_example_names_every_setting() {
 }
 
 #[test]
-fn the_readme_names_every_setting() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(file).unwrap();
-    let (_, rest) = readme.split_once("<!-- settings -->\n").expect("the README has no mark where the table begins");
-    let (table, _) = rest.split_once("<!-- /settings -->").expect("the README has no mark where the table ends");
-    assert_eq!(table.trim(), settings_table_markdown().trim(), "put settings_table_markdown() there");
-}
-
-#[test]
 fn the_example_is_a_shell_file_of_defaults() {
     let stack = Stack::new("plain");
     let plain = stack.load().settings;
