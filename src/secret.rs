@@ -49,8 +49,10 @@ pub fn is_secret_name(name: &str) -> bool {
     // Whoever knows these addresses can use them.
     let address = ["SCHEDULER_HEARTBEAT_URL", "SCHEDULER_NOTIFY"].contains(&name.as_str());
     address
-        || name.ends_with("_KEY")
-        || ["PASSWORD", "PASSWD", "TOKEN", "SECRET", "CREDENTIAL", "DSN"].iter().any(|word| name.contains(word))
+        || ["_KEY", "_PASS", "APIKEY"].iter().any(|end| name.ends_with(end))
+        || ["PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "SECRET", "CREDENTIAL", "DSN"]
+            .iter()
+            .any(|word| name.contains(word))
 }
 
 /// A text with the credentials of all addresses in it masked.

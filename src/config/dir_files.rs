@@ -20,8 +20,8 @@ const MOST: usize = 100_000;
 pub fn gather(collected: &mut Collected) {
     let mut left = MOST;
     let dirs: Vec<PathBuf> = collected.conf_dirs.iter().filter(|d| d.active).map(|d| d.path.clone()).collect();
+    dirs.iter().for_each(|dir| hooks(collected, dir));
     for dir in dirs {
-        hooks(collected, &dir);
         walk(collected, &dir, &dir, &mut left);
         if left == 0 {
             collected.problems.push(

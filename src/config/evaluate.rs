@@ -6,6 +6,7 @@ mod late;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -216,7 +217,11 @@ impl<'a> Reader<'a> {
         match fs::metadata(file) {
             Ok(meta) if meta.is_file() => {}
             Ok(_) => return self.report(Problem::error(file.display().to_string(), "is not a file")),
-            Err(_) => return,
+            Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => return,
+            Err(error) => {
+                self.complete = false;
+                return self.report(Problem::error(file.display().to_string(), format!("cannot be read: {error}")));
+            }
         }
         if self.given_up.contains(file) {
             return;

@@ -218,7 +218,8 @@ fn job_files(path: PathBuf) -> Vec<PathBuf> {
         return vec![path];
     }
     let inside = fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = inside.filter(|p| p.extension().is_some_and(|e| e == "yml") && p.is_file()).collect();
+    let mut files: Vec<PathBuf> =
+        inside.filter(|p| p.to_str().is_some() && p.extension().is_some_and(|e| e == "yml") && p.is_file()).collect();
     files.sort();
     files
 }
@@ -241,6 +242,8 @@ pub fn read(collected: &mut Collected, path: &Path, keep: bool) {
             collected.files.insert(path.to_owned(), Text::from(bytes));
         }
         Err(error) => {
+            // It is there, so that what it says cannot count as nothing.
+            collected.complete = false;
             collected.problems.push(Problem::error(path, format!("cannot be read: {error}")));
         }
     }

@@ -102,7 +102,8 @@ pub(super) fn write(folder: &Path, files: &[InPlace]) -> Result<Vec<PathBuf>> {
         write_below(folder, file)?;
     }
     let Some(toplevel) = place::toplevel(folder) else { return Ok(Vec::new()) };
-    let repo = repo::open(&toplevel)?;
+    // All is written: what follows only warns.
+    let Ok(repo) = repo::open(&toplevel) else { return Ok(Vec::new()) };
     let is_change = |file: &&InPlace| {
         let path = folder.join(&file.path);
         let inside = path.strip_prefix(&toplevel).ok().filter(|_| file.bytes.is_some());

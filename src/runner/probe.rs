@@ -92,7 +92,11 @@ impl<'a, H: Host> ContainerProbe<'a, H> {
     /// Shell files decide what the next round sees. A read-only mount is no protection of a socket.
     fn forbids(&self, path: &Path) -> bool {
         let sockets = [Path::new("/run/docker.sock"), Path::new("/var/run/docker.sock"), &self.installation.socket];
-        sockets.iter().any(|socket| socket.starts_with(path))
+        // The sockets of other daemons lie there, which are as good as root.
+        let runtime = ["/run", "/var/run"].iter().any(|dir| path.starts_with(dir))
+            && !["/run/secrets", "/var/run/secrets"].iter().any(|dir| path.starts_with(dir));
+        runtime
+            || sockets.iter().any(|socket| socket.starts_with(path))
             || ["/proc", "/sys", "/dev"].iter().any(|root| path.starts_with(root))
     }
 
@@ -218,7 +222,9 @@ mod tests {
         };
         let fake = crate::engine::fake::Fake::new();
         let probe = ContainerProbe::new(&fake, &installation, "s");
-        for path in ["/run", "/var/run", "/var/run/docker.sock", "/srv", "/srv/run", "/proc/1/root", "/dev"] {
+        for path in
+            ["/run", "/run/containerd", "/var/run", "/var/run/docker.sock", "/srv", "/srv/run", "/proc/1/root", "/dev"]
+        {
             assert!(probe.forbids(Path::new(path)), "{path}");
         }
         for path in ["/srv/stack", "/var/lib/x", "/run/secrets/x", "/devel"] {

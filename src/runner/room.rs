@@ -123,10 +123,12 @@ impl<E: Runs + 'static> Runner<E> {
     pub fn adopt(&mut self, resumes: Vec<Resume>, jobs: &[Job]) {
         for Resume { record, entry } in resumes {
             let waits = matches!(record.state, State::Planned { .. });
+            let job = jobs.iter().find(|job| job.name == record.occurrence.job).cloned().map(Rc::new);
             if waits && matches!(entry, Entry::Fresh | Entry::Created(_) | Entry::Unknown) {
-                self.enqueue(vec![record]);
+                // What has begun keeps its definition, as it would without the restart.
+                let begun = record.occurrence.attempt > 1 || record.occurrence.part > 0;
+                self.follow_with(vec![record], job.as_ref().filter(|_| begun));
             } else {
-                let job = jobs.iter().find(|job| job.name == record.occurrence.job).cloned().map(Rc::new);
                 self.spawn(record, job, entry);
             }
         }
@@ -168,12 +170,14 @@ impl<E: Runs + 'static> Runner<E> {
             // Before the skip, so that it is never lost: it is planned once however often.
             let next = self.queue.get(&id).and_then(|attempt| attempt.given_up(reason, now));
             let next = self.store.plan(next.into_iter().collect(), vec![], vec![], None).await?;
-            skipped.push(self.store.skip(&id, reason, now).await?);
-            let began_as = self.queue.remove(&id).and_then(|attempt| attempt.began_as);
+            // Taken before the skip, which may fail: planned once more it would give no row.
+            let began_as = self.queue.get(&id).and_then(|attempt| attempt.began_as.clone());
             if !next.is_empty() {
                 self.again = Some(now);
             }
             self.follow_with(next, began_as.as_ref());
+            skipped.push(self.store.skip(&id, reason, now).await?);
+            self.queue.remove(&id);
         }
         for (id, why) in decision.wait {
             if let Some(queued) = self.queue.get_mut(&id)

@@ -65,7 +65,7 @@ async fn ended<H: Host>(
         (Some(HookState::Ended(code)), there) => {
             let code = *code;
             if let Some(seen) = there {
-                context.host.remove(&seen.id).await?;
+                step::remove(context, &seen.id).await?;
             }
             return Ok(code);
         }
@@ -93,7 +93,7 @@ async fn ended<H: Host>(
     let code = step::follow(context, &id, false).await?;
     state.hooks.insert(hook.path.clone(), HookState::Ended(code));
     context.ledgers.journal().write(state)?;
-    context.host.remove(&id).await?;
+    step::remove(context, &id).await?;
     Ok(code)
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::context::Context;
-use super::stage::Stage;
+use super::stage::{self, Stage};
 use crate::config::{Loaded, Template};
 use crate::engine::Host;
 use crate::git::{InPlace, Occupant};
@@ -44,7 +44,28 @@ pub async fn in_stage<H: Host>(context: &Context<H>, stage: &mut Stage) -> Resul
 }
 
 async fn read<H: Host>(context: &Context<H>, stage: &Stage) -> Result<Loaded> {
-    let loaded = stage.configuration(context).await.context("the new configuration cannot be read")?;
+    complete(stage.configuration(context).await.context("the new configuration cannot be read")?)
+}
+
+/// Reads the configuration of the checkouts and renders it, after a switch that was cut off. What
+/// was rendered may have been changed by a hook since, and stays as it is then.
+///
+/// # Errors
+/// As [`in_stage`] and [`write`].
+pub async fn again<H: Host>(context: &Context<H>, state: &mut DeployState) -> Result<Loaded> {
+    let mut loaded = complete(stage::read_configuration(context, vec![], &[]).await?)?;
+    if !state.hooks.is_empty() {
+        return Ok(loaded);
+    }
+    write(context, state, &loaded).await?;
+    if state.rendered.keys().any(|path| is_configuration(path)) {
+        loaded = complete(stage::read_configuration(context, vec![], &[]).await?)?;
+        write(context, state, &loaded).await?;
+    }
+    Ok(loaded)
+}
+
+fn complete(loaded: Loaded) -> Result<Loaded> {
     if loaded.wrapper.is_none() && !loaded.unset.is_empty() {
         let all: Vec<String> = loaded.unset.iter().map(ToString::to_string).collect();
         bail!("{}", all.join("; "));

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use chrono::Utc;
 
 use super::context::{Context, STOPPED, Stopwatch};
-use super::{rendering, services, short, stage, up};
+use super::{rendering, services, short, stage, step, up};
 use crate::engine::{EngineError, Host};
 use crate::journal::deploy::{Bad, DeployState, Good, Step};
 use crate::run::{DeployOutcome, DeployRecord};
@@ -137,9 +137,13 @@ pub async fn roll_back<H: Host>(
     }
 }
 
-async fn bring_back<H: Host>(context: &Context<H>, state: &DeployState, good: &Good) -> Result<()> {
+async fn bring_back<H: Host>(context: &Context<H>, state: &mut DeployState, good: &Good) -> Result<()> {
+    step::end(context, state).await?;
     // Before the checkouts move: folders that are empty then go with them.
     rendering::take_back(context, state).await?;
+    // Once only: a second time, what lies there is the old version's own.
+    state.rendered.clear();
+    context.ledgers.journal().write(state)?;
     for (checkout, (from, to)) in state.moves.iter().filter(|(checkout, _)| state.begun.contains(*checkout)) {
         let head = context.git.head(checkout).await?;
         if &head == from && context.git.look(checkout).await.verdict.verdict != crate::run::Verdict::Dirty {

@@ -8,8 +8,9 @@ use futures_util::StreamExt;
 use super::context::{Context, STOPPED};
 use super::lines::Lines;
 use crate::config::Loaded;
-use crate::engine::Host;
+use crate::engine::{EngineError, Host, Life};
 use crate::job::{Builtin, ContainerSpec, Mount, MountSource, PullPolicy};
+use crate::journal::deploy::DeployState;
 use crate::run::labels;
 use crate::secret::Environment;
 
@@ -18,6 +19,57 @@ const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Time between stop signal and kill of a step that takes too long.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The image for steps, which is there then.
+///
+/// # Errors
+/// When it cannot be had.
+pub async fn image<H: Host>(context: &Context<H>, loaded: &Loaded) -> Result<String> {
+    let image = loaded.settings.autodeploy_image.clone().unwrap_or_else(|| context.installation.image.clone());
+    context
+        .host
+        .ensure_image(&image, PullPolicy::Missing)
+        .await
+        .with_context(|| format!("the image {image} for steps of the stack cannot be had"))?;
+    Ok(image)
+}
+
+/// Ends the steps of this deploy that still work: on the way back nothing of it may go on.
+///
+/// # Errors
+/// When the engine does not do it.
+pub async fn end<H: Host>(context: &Context<H>, state: &DeployState) -> Result<()> {
+    let project = &context.settings.project;
+    let (hook, wrapper) = (format!("tender-{project}-{}-p", state.id), format!("tender-{project}-wrapper"));
+    let ours = [(labels::INSTANCE, context.installation.instance.as_str())];
+    for id in context.host.list(&ours).await? {
+        let Some(seen) = context.host.look(&id).await? else { continue };
+        if !(seen.name.starts_with(&hook) || seen.name == wrapper) {
+            continue;
+        }
+        if seen.life == Life::Running {
+            context.say(format!("{} is still at work and is ended", seen.name));
+            context.host.stop(&seen.id, GRACE).await?;
+        }
+        context.host.remove(&seen.id).await?;
+    }
+    Ok(())
+}
+
+/// Removes a step that has ended. One that does not go now is swept later.
+///
+/// # Errors
+/// When the engine is away.
+pub async fn remove<H: Host>(context: &Context<H>, id: &str) -> Result<()> {
+    match context.host.remove(id).await {
+        Err(EngineError::Unavailable(why)) => Err(EngineError::Unavailable(why).into()),
+        Err(error) => {
+            context.say(format!("WARNING: the container {id} cannot be removed now: {error}"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
 
 /// The container of a step: a program of the stack's, with the engine, the checkouts and the logs.
 ///
@@ -29,12 +81,7 @@ pub async fn container<H: Host>(
     command: Vec<String>,
     env: Environment,
 ) -> Result<ContainerSpec> {
-    let image = loaded.settings.autodeploy_image.clone().unwrap_or_else(|| context.installation.image.clone());
-    context
-        .host
-        .ensure_image(&image, PullPolicy::Missing)
-        .await
-        .with_context(|| format!("the image {image} for steps of the stack cannot be had"))?;
+    let image = image(context, loaded).await?;
     let mut mounts: Vec<Mount> =
         loaded.settings.checkouts.iter().filter(|c| c.is_dir()).map(|c| Mount::same_path(c, false)).collect();
     for path in loaded.paths.iter().chain([&loaded.settings.log_dir]) {

@@ -151,7 +151,7 @@ async fn by_wrapper<H: Host>(
     };
     context.host.start(&id).await?;
     let code = step::follow(context, &id, back).await?;
-    context.host.remove(&id).await?;
+    step::remove(context, &id).await?;
     if code != 0 {
         bail!("{} ended with {code}", wrapper.display());
     }

@@ -68,7 +68,11 @@ pub async fn look<P: Probe + 'static>(
         refused
             || !files.iter().all(sees)
             || !paths.iter().all(|path| view.sees(path))
-            || aside(move || files.iter().any(|file| reads_more(file))).await.unwrap_or(true)
+            || tokio::time::timeout(PATIENCE, aside(move || files.iter().any(|file| reads_more(file))))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .unwrap_or(true)
     };
     let stamps = after
         .into_iter()

@@ -200,6 +200,9 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         let complete = loaded.complete;
         self.in_force = Some(new);
         if complete {
+            // Watermarks first: a job that comes back would else be noted with the old one, and a
+            // start after a crash would catch up the time that it was gone.
+            self.plan_due().await;
             self.note_armed().await;
         }
         Ok(reloaded)

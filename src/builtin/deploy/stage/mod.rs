@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::context::Context;
 use super::lines::Lines;
-use crate::config::{Loaded, Severity};
+use crate::config::{LoadError, Loaded, Severity};
 use crate::engine::Host;
 use crate::job::{ContainerSpec, Mount};
 use crate::journal::deploy::DeployState;
@@ -193,8 +193,11 @@ pub async fn read_configuration<H: Host>(
         &context.settings.env_local,
         context.stack_env.clone(),
     );
-    let loaded =
-        crate::config::load(&probe, &request, &context.installation).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+    let loaded = crate::config::load(&probe, &request, &context.installation).await.map_err(|error| match error {
+        // Keeps its type: an engine that is away is no fault of the vector.
+        LoadError::Probe(error) => error.context("the configuration cannot be looked at"),
+        error => error.into(),
+    })?;
     if !loaded.complete {
         let why: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         bail!("it was not read to its end: {}", why.join("; "));

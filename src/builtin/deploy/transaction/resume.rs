@@ -79,13 +79,10 @@ pub(super) async fn resume<H: Host>(context: &Context<H>, mut state: DeployState
                 rollback::close(context, &record)?;
                 return Ok(Some(Ended::Recorded(Box::new(record))));
             }
-            let loaded = match stage::read_configuration(context, vec![], &[]).await {
+            let loaded = match rendering::again(context, &mut state).await {
                 Ok(loaded) => loaded,
                 Err(error) => return back_or_refuse(context, state, known.good(), &error).await.map(Some),
             };
-            if let Err(error) = rendering::write(context, &mut state, &loaded).await {
-                return back_or_refuse(context, state, known.good(), &error).await.map(Some);
-            }
             context.enter(&mut state, Step::Switched)?;
             forward(context, state, &known, &loaded, None).await.map(Some)
         }

@@ -10,7 +10,7 @@ use crate::builtin::deploy::adopt::Known;
 use crate::builtin::deploy::context::Context;
 use crate::builtin::deploy::plan::plan;
 use crate::builtin::deploy::stage::{self, Answer, Stage};
-use crate::builtin::deploy::{first, rendering, rollback, services};
+use crate::builtin::deploy::{first, rendering, rollback, services, step};
 use crate::config::Loaded;
 use crate::engine::Host;
 use crate::journal::deploy::{DeployState, Good, Step};
@@ -47,6 +47,9 @@ pub(super) async fn stage_and_plan<H: Host>(
     let mut stage = Stage::lay_out(context, state).await?;
     let (loaded, rendered) = rendering::in_stage(context, &mut stage).await?;
     first::check(&loaded)?;
+    if loaded.wrapper.is_some() || !loaded.hooks.is_empty() {
+        step::image(context, &loaded).await?;
+    }
     let (now, then) = (&context.settings.project, &loaded.settings.project);
     if now != then {
         bail!(
