@@ -77,13 +77,13 @@ fn every_hop_of_a_linked_env_local() {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str| root.path().join(name);
     write(path("stack/birdhouse/docker-compose.yml"), "services: {}\n");
-    write(path("stack/shared.env"), "export SHARED=1\n");
+    write(path("stack/beside.env"), "export SHARED=1\n");
     fs::create_dir_all(path("stack/.git")).unwrap();
     fs::create_dir_all(path("private/.git")).unwrap();
     fs::create_dir_all(path("hop")).unwrap();
     write(
         path("private/site/env.d/env.local"),
-        "export REAL=$BIRDHOUSE_LOCAL_ENV_REAL_DIR\n. $REAL/next.env\n. $REAL/../../common.env\n. $COMPOSE_DIR/../shared.env\n",
+        "export REAL=$BIRDHOUSE_LOCAL_ENV_REAL_DIR\n. $REAL/next.env\n. $REAL/../../common.env\n. $COMPOSE_DIR/../beside.env\n",
     );
     write(path("private/site/env.d/next.env"), "export NEXT=1\n");
     write(path("private/common.env"), "export COMMON=1\n");
