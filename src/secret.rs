@@ -111,10 +111,20 @@ mod tests {
 
     #[test]
     fn names_that_tell_of_a_secret() {
-        for name in ["DB_PASSWORD", "GITHUB_TOKEN", "SENTRY_DSN", "AWS_SECRET_ACCESS_KEY", "api_key", "MY_PASSWD"] {
+        for name in [
+            "BORG_PASSPHRASE",
+            "SMTP_PASS",
+            "APIKEY",
+            "DB_PASSWORD",
+            "GITHUB_TOKEN",
+            "SENTRY_DSN",
+            "AWS_SECRET_ACCESS_KEY",
+            "api_key",
+            "MY_PASSWD",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["TOKEN_FILE", "AUTODEPLOY_DEPLOY_KEY_ROOT_DIR", "SECRET_PATH", "KEYBOARD", "LOG_DIR"] {
+        for name in ["TOKEN_FILE", "AUTODEPLOY_DEPLOY_KEY_ROOT_DIR", "SECRET_PATH", "KEYBOARD", "LOG_DIR", "BYPASS"] {
             assert!(!is_secret_name(name), "{name}");
         }
     }
