@@ -280,3 +280,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_left_early_is_told() {
+    let stack = Stack::new("plain");
+    std::fs::write(stack.dir.join("env.local"), "BEFORE=1\nreturn 1\nAFTER=1\n").unwrap();
+    for shell in SHELLS {
+        let collected = with(&stack, shell);
+        assert!(complaints(&collected).contains("was left by `return 1`"), "{shell}: {}", complaints(&collected));
+        assert!(collected.complete, "{shell}");
+        assert!(collected.values.contains_key("BEFORE") && !collected.values.contains_key("AFTER"), "{shell}");
+    }
+}
