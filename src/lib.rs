@@ -13,12 +13,14 @@
 //! Layers, arrows point down, no imports within a layer (`tests/layers.rs` holds the code to it):
 //! `main` → [`cli`] → [`daemon`], [`builtin`] → [`handover`], [`web`], [`scheduler`], [`runner`]
 //! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
-//! → [`schedule`] → [`secret`], [`nearest`].
+//! → [`schedule`] → [`secret`], [`nearest`] (and `crash`, of the tests).
 
 pub mod builtin;
 pub mod cli;
 pub mod compose;
 pub mod config;
+#[cfg(feature = "failpoints")]
+pub mod crash;
 pub mod daemon;
 pub mod engine;
 pub mod git;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["run"],
     &["job"],
     &["schedule"],
-    &["secret", "nearest"],
+    &["secret", "nearest", "crash"],
 ];
 
 /// Crate → the rooms that may name it.
