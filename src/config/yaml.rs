@@ -10,6 +10,9 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::Place;
 
+/// Aliases of aliases grow without bound; the default of the library lets a line of them take a second.
+const REPLAYED: usize = 50_000;
+
 /// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -58,7 +61,11 @@ pub struct YamlError {
 
 /// The first key that stands in one mapping twice.
 pub fn doubled(text: &str) -> Option<Span> {
-    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::Error, with_snippet: false };
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPLAYED },
+    };
     let error = serde_saphyr::from_multiple_with_options::<Raw>(text, options).err()?;
     let at =
         matches!(error.without_snippet(), serde_saphyr::Error::DuplicateMappingKey { .. }).then(|| error.location())?;
@@ -76,8 +83,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::FirstWins,
         with_snippet: false,
-        // Aliases of aliases grow without bound; the default lets a line of them take a second.
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPLAYED },
     };
     match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options) {
         Ok(documents) => Ok(documents.into_iter().map(|d| node(d, text)).collect()),
