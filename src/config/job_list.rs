@@ -15,7 +15,9 @@ pub fn jobs(context: &Context<'_>, problems: &mut Vec<Problem>) -> Vec<Job> {
         .collect();
     for text in job_texts(context.collected, problems) {
         let documents: Vec<Node> = documents(&text, problems);
-        doubled(&text, problems);
+        if !documents.is_empty() {
+            doubled(&text, problems);
+        }
         for definition in definitions(&text, &documents, problems) {
             if let Some(built) = job::build(&text, &definition, context, problems) {
                 add(&mut list, built, problems);

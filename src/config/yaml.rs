@@ -11,7 +11,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 use super::Place;
 
 /// Aliases of aliases grow without bound; the default of the library lets a line of them take a second.
-const REPLAYED: usize = 50_000;
+const REPLAYED: usize = 20_000;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
