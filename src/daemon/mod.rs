@@ -89,7 +89,10 @@ async fn run(options: ServeOptions) -> Result<()> {
     let instance = crate::store::instance(&options.state_dir, &lease)?;
     let me = watchdog.attend(docker.me()).await?.map(|me| me.seen);
     let view = me.as_ref().map_or_else(View::whole, |me| View::below(same_paths(&me.mounts)));
-    let image = me.as_ref().map_or_else(|| "tender:latest".to_owned(), |me| me.image.clone());
+    // Outside a container it has to be named.
+    let named = options.process_env.get("SCHEDULER_IMAGE").filter(|image| !image.is_empty());
+    let named = || named.map_or("tender:latest", String::as_str).to_owned();
+    let image = me.as_ref().map_or_else(named, |me| me.image.clone());
     let installation = watchdog.attend(installation::find(&docker, &image, &options.state_dir, instance)).await?;
     let opened = Store::open(&options.state_dir, &lease)?;
 

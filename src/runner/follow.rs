@@ -54,6 +54,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         if let Err(error) = self.ledger.running(&run.record.id, started_at, deadline).await {
             tracing::warn!("the start of run {} could not be noted: {error:#}", run.record.id);
         }
+        fail::fail_point!("run.running");
         run.record.started_at = Some(started_at);
         run.record.state = State::Running { container: id.to_owned(), deadline };
     }
@@ -87,11 +88,13 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 }
                 answer = &mut exit, if code.is_none() => {
                     code = Some(answer?);
+                    fail::fail_point!("run.exited");
                     heard = Instant::now();
                     None
                 }
                 Some(answer) = &mut stop, if stopping => {
                     stop.set(None.into());
+                    fail::fail_point!("run.stopped");
                     match answer {
                         Err(error @ EngineError::Unavailable(_)) => return Err(error.into()),
                         // It may have ended by itself in between.
@@ -133,6 +136,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         if let Err(error) = self.ledger.stopping(&run.record.id, why, kill_at).await {
             tracing::warn!("the stop of run {} could not be noted: {error:#}", run.record.id);
         }
+        fail::fail_point!("run.stopping");
         run.record.state = State::Stopping { container: id.to_owned(), why, kill_at };
         grace
     }

@@ -116,6 +116,7 @@ pub fn append(log: &Path, run: &RunId, before: &Progress, text: &[u8]) -> Result
         pos.run = Some(run.clone());
         pos.runs.insert(run.clone(), before.clone());
         write_pos(log, pos)?;
+        fail::fail_point!("log.noted");
         if let Err(error) = file.write_all(text) {
             // Some of it may be in, as on a full disk.
             file.set_len(pos.size).ok();

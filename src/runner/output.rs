@@ -328,11 +328,13 @@ impl Writer {
             open.broken.store(true, Ordering::Release);
             return;
         }
+        fail::fail_point!("run.spooled");
         if let Log::Live(target, projector) = &mut open.log
             && let Err(error) = append(target, run, projector)
         {
             open.log = self.behind(target.clone(), &error);
         }
+        fail::fail_point!("run.output");
         self.lanes.insert(run.clone(), open);
     }
 
@@ -377,6 +379,7 @@ impl Writer {
                     self.late.insert(run.clone(), (target, trailer));
                     return Closed::Late;
                 }
+                fail::fail_point!("run.logged");
                 self.trouble.lock().unwrap_or_else(PoisonError::into_inner).remove(&target.path);
                 Closed::Complete(Some(target.path))
             }
@@ -388,6 +391,7 @@ impl Writer {
     fn pack(&mut self, run: &RunId, closed: Closed) {
         let Closed::Complete(log) = closed else { return };
         let packed = self.shelf.pack(run);
+        fail::fail_point!("run.packed");
         if let Err(error) = packed.and_then(|()| log.map_or(Ok(()), |log| joblog::forget(&log, run))) {
             tracing::warn!("{error:#}");
         }

@@ -231,9 +231,13 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             return Ok(Step::Record(Ending::without_container(Outcome::Skipped(SkipReason::Removed))));
         };
         let spec = self.identity.dress(spec.clone(), &run.record);
+        fail::fail_point!("run.create");
         match cancel.run_until_cancelled(self.place(&self.name(run), &spec)).await {
             None => Ok(Step::Record(Ending::without_container(Outcome::Cancelled))),
-            Some(Ok((Created::New(id), image))) => Ok(Step::Start { id, image }),
+            Some(Ok((Created::New(id), image))) => {
+                fail::fail_point!("run.created");
+                Ok(Step::Start { id, image })
+            }
             Some(Ok((Created::Taken(seen), _))) if !self.is_its(run, &seen) => {
                 let id: String = seen.id.chars().take(12).collect();
                 let why = format!("the name {} is taken by container {id} of image {}", seen.name, seen.image);
@@ -282,6 +286,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     pub(super) async fn mark(&self, run: &mut Run<'_>, id: &str, image: Option<String>) -> Stepped<()> {
         let started = Started { container: id.to_owned(), name: self.name(run), image };
         self.ledger.starting(&run.record.id, &started).await.map_err(Setback::Ledger)?;
+        fail::fail_point!("run.marked");
         run.record.state = State::Starting { container: started.container };
         run.record.container_name = Some(started.name);
         run.record.image = started.image.or(run.record.image.take());
@@ -294,7 +299,10 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         }
         self.mark(run, &id, image.clone()).await?;
         let error = match self.engine.start(&id).await {
-            Ok(()) => return Ok(Step::Follow { id, image, started_at: Utc::now() }),
+            Ok(()) => {
+                fail::fail_point!("run.started");
+                return Ok(Step::Follow { id, image, started_at: Utc::now() });
+            }
             Err(error @ EngineError::Unavailable(_)) => return Err(error.into()),
             Err(error) => error,
         };
@@ -326,6 +334,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         run.record.started_at = run.record.started_at.or(seen.as_ref().and_then(|seen| seen.started_at));
         self.open(run).await?;
         self.drain(run, &id).await?;
+        fail::fail_point!("run.drained");
         let ending = judge(&run.record.state, code, seen.as_ref());
         Ok(Step::Record(Ending { container: Some(id), ..ending }))
     }
@@ -344,6 +353,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         record.result = self.result(&record);
         record.state = State::Finished(ending.outcome);
         self.ledger.finished(&record).await.map_err(Setback::Ledger)?;
+        fail::fail_point!("run.recorded");
         run.record = record;
         Ok(Step::Done { container: ending.container })
     }
@@ -372,6 +382,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         {
             tracing::warn!("{error:#}");
         }
+        fail::fail_point!("run.closed");
         std::fs::remove_file(self.results.join(format!("{}.json", record.id))).ok();
     }
 
@@ -379,7 +390,10 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         let mut pause = Pause::default();
         for _ in 0..REMOVALS {
             match self.engine.remove(id).await {
-                Ok(()) => return,
+                Ok(()) => {
+                    fail::fail_point!("run.removed");
+                    return;
+                }
                 Err(error) => tracing::warn!("the container of run {} could not be removed: {error}", run.record.id),
             }
             pause.over().await;

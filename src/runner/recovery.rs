@@ -49,7 +49,9 @@ pub async fn recover<E: Runs>(
     let decided = store.watermarks().await?;
     let mut recovery = Recovery { engine, store, decided, done: Recovered::default() };
     let mut found: Vec<(RunId, Seen)> = Vec::new();
-    for id in engine.list(&identity.filter()).await.context("failed to list the containers of runs")? {
+    let ids = engine.list(&identity.filter()).await.context("failed to list the containers of runs")?;
+    fail::fail_point!("recover.listed");
+    for id in ids {
         // `list` may lag behind; `inspect` waits for a start that is under way.
         let Some(seen) = engine.look(&id).await? else { continue };
         if let Some(run) = recovery.place(&seen, process_started).await? {
@@ -112,6 +114,7 @@ impl<E: Runs> Recovery<'_, E> {
                 return Ok(None);
             }
             let record = self.store.insert_from_labels(rebuilt).await?;
+            fail::fail_point!("recover.row");
             self.remark(format!(
                 "the run of {} was not in the store; its row is rebuilt from {}",
                 record.occurrence, seen.name
@@ -154,7 +157,10 @@ impl<E: Runs> Recovery<'_, E> {
 
     async fn remove(&mut self, seen: &Seen) -> Result<()> {
         match self.engine.remove(&seen.id).await {
-            Ok(()) => self.done.removed.push(seen.name.clone()),
+            Ok(()) => {
+                fail::fail_point!("recover.removed");
+                self.done.removed.push(seen.name.clone());
+            }
             Err(error @ EngineError::Unavailable(_)) => return Err(error.into()),
             Err(error) => self.remark(format!("the container {} could not be removed: {error}", seen.name)),
         }

@@ -176,7 +176,9 @@ impl<E: Runs + 'static> Runner<E> {
                 self.again = Some(now);
             }
             self.follow_with(next, began_as.as_ref());
+            fail::fail_point!("skip.due");
             skipped.push(self.store.skip(&id, reason, now).await?);
+            fail::fail_point!("skip.stored");
             self.queue.remove(&id);
         }
         for (id, why) in decision.wait {
@@ -290,6 +292,7 @@ impl<E: Runs + 'static> Runner<E> {
         match ended {
             Ok((id, (record, next))) => {
                 self.ids.remove(&id);
+                fail::fail_point!("run.ended");
                 let began_as = self.active.remove(&record.id).and_then(|active| active.job);
                 self.follow_with(next, began_as.as_ref());
                 Some(Event::Ended(Box::new(record)))

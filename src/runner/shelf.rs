@@ -112,7 +112,9 @@ impl Shelf {
         io::copy(&mut from, &mut to).with_context(about)?;
         let file = to.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error));
         file.and_then(|file| file.sync_all()).with_context(about)?;
-        fs::rename(&new, &packed).and_then(|()| fs::remove_file(&raw)).with_context(about)
+        fs::rename(&new, &packed).with_context(about)?;
+        fail::fail_point!("run.renamed");
+        fs::remove_file(&raw).with_context(about)
     }
 
     /// Opens a run's output for reading, `None` when there is none.

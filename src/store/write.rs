@@ -74,6 +74,7 @@ pub(super) fn finish(connection: &Connection, mut record: RunRecord, next: Vec<R
         }
         row::update(connection, &record)?;
     }
+    fail::fail_point!("run.recording");
     plan::insert_new(connection, next)
 }
 

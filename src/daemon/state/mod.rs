@@ -133,6 +133,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         let room = self.room(loaded);
         let recovered = recover(&*self.engine, &self.store, &room.identity, self.begun).await?;
         self.sweep_probes().await;
+        fail::fail_point!("recover.swept");
         for remark in &recovered.remarks {
             tracing::warn!("{remark}");
         }
@@ -143,7 +144,9 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         let output = Output::start(Shelf::new(&self.options.state_dir))?;
         let mut runner = Runner::new(self.engine.clone(), self.store.clone(), output, room);
         runner.adopt(recovered.resumes, &loaded.jobs);
+        fail::fail_point!("recover.adopted");
         finish_output(runner.output(), &self.store, &loaded.settings.log_dir).await?;
+        fail::fail_point!("recover.output");
         self.runner = Some(runner);
         self.look_at_deploys().await;
 
@@ -166,6 +169,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             runner.enqueue(at_start);
         }
         self.write(missed).await;
+        fail::fail_point!("recover.planned");
         self.pump().await;
         Ok(())
     }
@@ -224,8 +228,10 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             })
             .collect();
         let watermarks = plan.watermarks.into_iter().map(|(job, w)| (job, w.planned, w.era)).collect();
+        fail::fail_point!("plan.due");
         match self.store.plan(plan.rows, skips, watermarks, plan.era).await {
             Ok(rows) => {
+                fail::fail_point!("plan.stored");
                 self.reasons.clear(troubles::STORE_UNWRITABLE);
                 if let Some(runner) = &mut self.runner {
                     runner.enqueue(rows);
@@ -323,6 +329,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
 
     async fn plan_by_hand(&mut self, job: &JobName, env: BTreeMap<String, String>, trigger: Trigger) -> Result<RunId> {
         let record = self.store.plan_manual(job.clone(), crate::secret::Environment(env), trigger, Utc::now()).await?;
+        fail::fail_point!("plan.manual");
         let id = record.id.clone();
         if let Some(runner) = &mut self.runner {
             runner.enqueue(vec![record]);
