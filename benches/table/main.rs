@@ -8,8 +8,10 @@
 // prints a table; an impossible state may end it
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod exec;
 mod load;
 mod probe;
+mod proxy;
 mod samples;
 mod stack;
 mod sweep;
@@ -34,6 +36,7 @@ struct Figure {
 }
 
 const FIGURES: &[Figure] = &[
+    Figure { name: "exec", measure: exec::measure },
     Figure { name: "load", measure: load::measure },
     Figure { name: "probe", measure: probe::measure },
     Figure { name: "sweep", measure: sweep::measure },
