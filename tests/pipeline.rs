@@ -8,6 +8,7 @@ mod pipeline {
     pub mod house;
     mod parts;
     mod reload;
+    mod stop_list;
     pub mod stops;
 }
 
@@ -684,7 +685,7 @@ async fn a_fault_in_one_run_does_not_end_the_scheduler() {
                 match runner.next_event().await {
                     Event::Trouble { what, .. } => trouble = what,
                     Event::Ended(record) => break record,
-                    Event::Started(_) | Event::Due => {}
+                    Event::Started(_) | Event::StillStopped(_) | Event::Due => {}
                 }
             };
             assert!(trouble.contains("was taken up again"), "{trouble}");

@@ -131,7 +131,7 @@ fn limits(document: &Value) -> Option<String> {
 }
 
 /// The rules of a job's runs, line by line.
-pub(super) fn rules(policy: &Policy) -> Vec<String> {
+pub(super) fn rules(policy: &Policy, stop: &[String]) -> Vec<String> {
     let mut rules = vec![
         match policy.overlap {
             Overlap::Skip => "what is due while it runs is skipped",
@@ -142,6 +142,9 @@ pub(super) fn rules(policy: &Policy) -> Vec<String> {
     ];
     if !policy.locks.is_empty() {
         rules.push(format!("never together with other jobs that hold the lock {}", policy.locks.join(" or ")));
+    }
+    if !stop.is_empty() {
+        rules.push(format!("{} stopped while it runs, and started again whatever happens", stop.join(", ")));
     }
     rules.push(match policy.timeout {
         Some(timeout) => format!("stopped after {}, and killed {} later", time(timeout), time(policy.grace)),
@@ -212,15 +215,18 @@ mod tests {
 
     #[test]
     fn rules_in_words() {
-        let plain = rules(&Policy::default());
+        let plain = rules(&Policy::default(), &[]);
         assert_eq!(plain[1], "stopped after 1 h, and killed 10 s later");
         assert!(plain.contains(&"caught up on once when the scheduler was away, up to 1 d late".to_owned()));
         let retries = Retries { max: 2, on: vec![75, 3], ..Retries::default() };
         let policy = Policy { retries, locks: vec!["stack".into()], timeout: None, ..Policy::default() };
-        let said = rules(&policy).join("\n");
-        for line in
-            ["hold the lock stack", "without a time limit", "ends with 75 or 3: first after 10 s, each time 2 times"]
-        {
+        let said = rules(&policy, &["web".into(), "db".into()]).join("\n");
+        for line in [
+            "hold the lock stack",
+            "web, db stopped while",
+            "without a time limit",
+            "ends with 75 or 3: first after 10 s, each time 2 times",
+        ] {
             assert!(said.contains(line), "{line}: {said}");
         }
     }

@@ -83,7 +83,7 @@ fn explained(job: &Job, loaded: &Loaded, installation: &Installation) -> Value {
         "when": when,
         "next": if job.enabled { upcoming(&job.schedule) } else { Vec::new() },
         "what": describe::action(&document, &job.action),
-        "rules": describe::rules(&job.policy),
+        "rules": describe::rules(&job.policy, &job.stop),
         "defined": if job.origin == "built-in" { "Tender itself, as a built-in job" } else { &job.origin },
         "output": loaded.settings.log_dir.join(&job.log_file),
     });

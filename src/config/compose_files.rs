@@ -67,6 +67,21 @@ pub fn legacy_job_files(
     Ok(found)
 }
 
+/// The names of the services in a compose file; nothing where others may come from elsewhere, or
+/// where it cannot be read.
+pub fn services(text: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    for document in yaml::parse(text).ok()? {
+        if document.get("include").is_some() {
+            return None;
+        }
+        if let Some(Value::Map(services)) = document.get("services").map(|s| &s.value) {
+            names.extend(services.iter().map(|(name, _)| name.clone()));
+        }
+    }
+    Some(names)
+}
+
 fn mount(volume: &Node) -> Option<(String, String)> {
     match &volume.value {
         Value::Text(text) => {
@@ -111,6 +126,15 @@ mod tests {
         let dirs = [brings("/a", &["b", "c", "a"]), brings("/b", &[]), brings("/d", &["b"])];
         let files: Vec<String> = order(&dirs).into_iter().map(|(_, f)| f.display().to_string()).collect();
         assert_eq!(files, ["/a/extra", "/a/config/a", "/b/extra", "/a/config/b", "/d/extra", "/d/config/b"]);
+    }
+
+    #[test]
+    fn services_as_far_as_they_are_known() {
+        let names = |text| services(text);
+        assert_eq!(names("services:\n  web: {}\n  db:\n    image: x\n").unwrap(), ["web", "db"]);
+        assert_eq!(names("volumes: {}\n"), Some(vec![]));
+        assert_eq!(names("include: [a.yml]\nservices: {web: {}}\n"), None);
+        assert_eq!(names("services: [\n"), None);
     }
 
     #[test]

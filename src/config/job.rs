@@ -9,7 +9,7 @@ use super::job_file::{Definition, JobText};
 use super::resolve::Context;
 use super::wrong::{Wrong, meant};
 use super::yaml::Node;
-use super::{LegacyJobs, Problem, job_alerts, job_extra, job_follow_ups, job_policy, keys};
+use super::{LegacyJobs, Problem, job_alerts, job_extra, job_follow_ups, job_policy, job_stop, keys};
 use crate::job::{Action, Builtin, Job, JobName};
 use crate::schedule::{Kind, Schedule};
 
@@ -59,14 +59,14 @@ pub fn build(
     let watch = job_alerts::watch(&mut fields, context);
     fields.take("schedule");
     let schedule = name.as_ref().and_then(|name| schedule(&mut fields, zone, name));
-    let policy = job_policy::read(&mut fields, context, written.as_ref(), schedule.as_ref().map(|s| &s.0));
+    let mut policy = job_policy::read(&mut fields, context, written.as_ref(), schedule.as_ref().map(|s| &s.0));
     let comment = fields.raw("comment").map(|c| c.0);
     let switched_on = fields.truth("enabled").unwrap_or(true);
     let run_on_start = fields.truth("onstart").unwrap_or(false);
     let replaces = fields.truth("override").unwrap_or(false);
     let log_file = log_file(&mut fields);
     let follow_ups = job_follow_ups::read(&mut fields, context);
-    let stop = fields.list("stop").into_iter().map(|s| s.0).collect();
+    let stop = job_stop::read(&mut fields, context, &mut policy);
     let ping = job_alerts::ping(&mut fields);
     let notify = job_alerts::notify(&mut fields);
     let known: Vec<&'static str> = [keys::JOB, keys::ACTION].into_iter().flat_map(keys::names).collect();

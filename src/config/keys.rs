@@ -42,7 +42,7 @@ pub const JOB: &[Key] = &[
     key("on_success", "actions", "", "further actions after a success, in order"),
     key("on_failure", "actions", "", "actions after the last failed attempt, or after a failure in `on_success`"),
     key("always", "actions", "", "actions at the very end, whatever happened"),
-    key("stop", "services", "", "services that are stopped during the run and started again whatever happens"),
+    key("stop", "services", "", "services that are stopped during the run, in this order, and started again whatever happens; takes the lock `stack`"),
     key("ping", "address or mapping", "", "addresses that are asked when it runs"),
     key("notify", "targets or mapping", "everybody", "who is told of its runs; `none` for nobody"),
 ];

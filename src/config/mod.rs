@@ -47,6 +47,7 @@ mod job_follow_ups;
 mod job_http;
 mod job_list;
 mod job_policy;
+mod job_stop;
 mod keys;
 mod legacy;
 mod load;

@@ -95,6 +95,13 @@ pub mod troubles {
         next: "goes on as it is",
         command: "docker-compose up -d --build scheduler",
     };
+    /// A service that was stopped for a run cannot be started again.
+    pub const SERVICE_STILL_STOPPED: Trouble = Trouble {
+        code: "service-still-stopped",
+        health: Health::Degraded,
+        next: "tries to start it again, every 10 s at most",
+        command: "docker-compose ps",
+    };
     /// The alarm had to be restarted.
     pub const TICK_LOST: Trouble = Trouble {
         code: "tick-lost",
@@ -116,6 +123,7 @@ pub mod troubles {
         DEPLOY_FAILED,
         DEPLOY_BLOCKED,
         SCHEDULER_BEHIND,
+        SERVICE_STILL_STOPPED,
         TICK_LOST,
     ];
 }

@@ -118,6 +118,8 @@ pub struct Seen {
     pub mounts: Vec<SeenMount>,
     /// Names of its networks.
     pub networks: Vec<String>,
+    /// Time between its stop signal and the kill, where it was created with one.
+    pub stop_timeout: Option<Duration>,
     /// PID of its main process on the host.
     pub pid: Option<i64>,
 }

@@ -24,6 +24,12 @@ pub trait Ledger {
         why: StopReason,
         kill_at: DateTime<Utc>,
     ) -> impl Future<Output = anyhow::Result<()>>;
+    /// A service's container is about to be stopped for the run. It reaches the disk: whatever
+    /// happens then, the container is started again.
+    fn stopped(&self, note: &Stopped) -> impl Future<Output = anyhow::Result<()>> {
+        let service = note.service.clone();
+        async move { anyhow::bail!("nothing here would start {service} again") }
+    }
     /// The run has ended: `record` holds the outcome. The one fsynced commit of a run.
     fn finished(&self, record: &RunRecord) -> impl Future<Output = anyhow::Result<()>>;
 }
@@ -37,6 +43,26 @@ pub struct Started {
     pub name: String,
     /// Id of its image.
     pub image: Option<String>,
+}
+
+/// A service's container that was stopped for a run, and is to be started again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The run.
+    pub run: RunId,
+    /// Compose project of the service.
+    pub project: String,
+    /// The service.
+    pub service: String,
+    /// Id of the container.
+    pub container: String,
+    /// Which of the service's containers it is, from 1: whatever replaces it has the same number.
+    pub number: Option<u32>,
+    /// When it had been started before it was stopped. One that runs since then may still be about
+    /// to stop.
+    pub started_at: Option<DateTime<Utc>>,
+    /// The time that it has between the stop signal and the kill, in milliseconds.
+    pub grace_ms: u64,
 }
 
 /// Why a run is stopped.

@@ -12,7 +12,7 @@ mod skip;
 pub use deploy::{
     CheckoutVerdict, DeployOutcome, DeployRecord, DeployStep, RevisionVector, ServiceAction, ServicePlan, Verdict,
 };
-pub use ledger::{Ledger, Started, StopReason};
+pub use ledger::{Ledger, Started, StopReason, Stopped};
 pub use message::{Command, Health, JobStatus, Reason, RunStatus, Snapshot};
 pub use occurrence::{Occurrence, RunId, labels};
 pub use outcome::{Outcome, SkipReason};

@@ -109,6 +109,7 @@ pub(super) mod tests {
             healthcheck: None,
             mounts: vec![],
             networks: vec![],
+            stop_timeout: None,
             pid: None,
         }
     }

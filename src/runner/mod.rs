@@ -4,6 +4,7 @@
 //! takes it up again after a crash; [`output`] writes down what it says. [`Runner`] drives them
 //! all for the loop of the daemon.
 
+mod comeback;
 pub mod container;
 mod follow;
 pub mod guard;
@@ -23,6 +24,7 @@ pub mod recovery;
 mod room;
 pub mod shelf;
 pub mod spool;
+pub mod stop_list;
 mod task;
 
 pub use room::{Event, Room, Runner};

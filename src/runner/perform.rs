@@ -1,5 +1,5 @@
 //! The life of one run, as one function that can be entered at every step:
-//! create → mark → start → follow → drain → record → remove.
+//! create → (stop services) → mark → start → follow → drain → record → remove.
 //!
 //! A container is started only when `inspect` says *created* and the mark is durable; it is removed
 //! only when its outcome is durable. Whatever breaks off on the way is answered by looking at the
@@ -19,6 +19,7 @@ use super::output::{Lane, LogTarget, Output};
 use super::pause::Pause;
 use super::probe::names;
 use super::projection::Trailer;
+use super::stop_list::StopList;
 use crate::engine::{Created, EngineError, Life, Runs, Seen};
 use crate::job::{ContainerSpec, MountSource, PullPolicy};
 use crate::run::{Ledger, Outcome, RunRecord, SkipReason, Started, State, StopReason};
@@ -55,6 +56,8 @@ pub struct Order {
     pub cancel: CancellationToken,
     /// The log of its job.
     pub log: Option<std::path::PathBuf>,
+    /// Services that are stopped before it is started. Starting them again is the caller's.
+    pub stop: StopList,
 }
 
 /// The limits of a run.
@@ -296,6 +299,9 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     async fn start(&self, run: &mut Run<'_>, id: String, image: Option<String>) -> Stepped {
         if run.order.cancel.is_cancelled() {
             return Ok(Step::Record(Ending { container: Some(id), ..Ending::without_container(Outcome::Cancelled) }));
+        }
+        if let Some(outcome) = self.stop_services(run).await? {
+            return Ok(Step::Record(Ending { container: Some(id), ..Ending::without_container(outcome) }));
         }
         self.mark(run, &id, image.clone()).await?;
         let error = match self.engine.start(&id).await {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::comeback::Comeback;
 use super::container::{container_of_run, result_path};
 use super::guard::{self, Busy};
 use super::labels::Identity;
@@ -18,6 +19,7 @@ use super::output::Output;
 use super::perform::{Entry, Limits, Order};
 use super::queued::Queued;
 use super::recovery::Resume;
+use super::stop_list::StopList;
 use super::task::{Shared, Task};
 use crate::config::{Installation, Settings};
 use crate::engine::Runs;
@@ -58,6 +60,8 @@ pub enum Event {
         /// Why, in a sentence.
         what: String,
     },
+    /// Services that were stopped for runs cannot be started again, one sentence each; none: all run.
+    StillStopped(Vec<String>),
     /// A row that waited for its time is due: call [`Runner::pump`].
     Due,
 }
@@ -77,6 +81,9 @@ pub struct Runner<E> {
     room: Rc<Room>,
     queue: BTreeMap<RunId, Queued>,
     active: BTreeMap<RunId, Active>,
+    comeback: Rc<Comeback<E>>,
+    /// The one task that starts again what was stopped.
+    keeping: JoinSet<()>,
     tasks: JoinSet<(RunRecord, Vec<RunRecord>)>,
     ids: HashMap<Id, RunId>,
     sender: mpsc::UnboundedSender<Event>,
@@ -99,6 +106,8 @@ impl<E: Runs + 'static> Runner<E> {
     pub fn new(engine: Rc<E>, store: Store, output: Output, room: Room) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         Self {
+            comeback: Rc::new(Comeback::new(Rc::clone(&engine), store.clone(), sender.clone())),
+            keeping: JoinSet::new(),
             engine,
             store,
             output,
@@ -165,6 +174,8 @@ impl<E: Runs + 'static> Runner<E> {
                 self.spawn(queued.record, job, Entry::Fresh);
             }
         }
+        // Not before: what was stopped for a run that goes on now stays down.
+        self.keep_services_up();
         let mut skipped = Vec::new();
         for (id, reason) in decision.skip {
             // Before the skip, so that it is never lost: it is planned once however often.
@@ -191,6 +202,16 @@ impl<E: Runs + 'static> Runner<E> {
             }
         }
         Ok(skipped)
+    }
+
+    /// Starts the task that brings services back, at the first pump and after a fault in it.
+    fn keep_services_up(&mut self) {
+        while let Some(ended) = self.keeping.try_join_next() {
+            tracing::error!("what brings services back met a fault and begins again: {ended:?}");
+        }
+        if self.keeping.is_empty() {
+            self.keeping.spawn_local(Rc::clone(&self.comeback).keep());
+        }
     }
 
     /// Waits for the next event. May be dropped and called again without losing one.
@@ -248,6 +269,7 @@ impl<E: Runs + 'static> Runner<E> {
     /// Lets go of all runs, whose containers go on and will be adopted, and writes what is queued.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        self.keeping.shutdown().await;
         self.output.stop().await;
     }
 
@@ -265,6 +287,7 @@ impl<E: Runs + 'static> Runner<E> {
             room: Rc::clone(&self.room),
             panics: 0,
         };
+        self.comeback.hold(&record.id, &active.order.stop.services);
         self.active.insert(record.id.clone(), active);
         self.launch(&record.id, entry);
     }
@@ -273,6 +296,7 @@ impl<E: Runs + 'static> Runner<E> {
         let Some(active) = self.active.get(run) else { return };
         let task = Task {
             engine: Rc::clone(&self.engine),
+            comeback: Rc::clone(&self.comeback),
             store: self.store.clone(),
             output: self.output.clone(),
             room: Rc::clone(&active.room),
@@ -354,6 +378,11 @@ fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
             max_output: room.settings.max_output,
         },
         cancel: CancellationToken::new(),
+        stop: StopList {
+            // The services are up again when the actions follow.
+            services: job.filter(|_| record.occurrence.part == 0).map(|job| job.stop.clone()).unwrap_or_default(),
+            state: Some(room.installation.state.clone()),
+        },
         log: record.log_file.as_ref().map(|file| room.settings.log_dir.join(file)),
     }
 }

@@ -7,14 +7,15 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
+use super::comeback::Comeback;
 use super::next;
 use super::output::Output;
 use super::pause::Pause;
 use super::perform::{Entry, Order, Performer};
 use super::room::{Event, Room};
-use crate::engine::Runs;
+use crate::engine::{Life, Runs};
 use crate::job::Job;
-use crate::run::{Ledger, RunId, RunRecord, Started, State, StopReason};
+use crate::run::{Ledger, RunId, RunRecord, Started, State, StopReason, Stopped};
 use crate::store::Store;
 
 /// A run's record as far as it is known, for everyone who looks.
@@ -23,6 +24,7 @@ pub(super) type Shared = Rc<RefCell<RunRecord>>;
 /// What a task needs.
 pub(super) struct Task<E> {
     pub(super) engine: Rc<E>,
+    pub(super) comeback: Rc<Comeback<E>>,
     pub(super) store: Store,
     pub(super) output: Output,
     pub(super) room: Rc<Room>,
@@ -45,23 +47,49 @@ impl<E: Runs> Task<E> {
             identity: &self.room.identity,
             results: &self.room.settings.state_dir.join("results"),
         };
+        let run = self.shared.borrow().id.clone();
+        if !self.order.stop.services.is_empty() {
+            self.comeback.settled().await;
+        }
         let mut pause = Pause::default();
         loop {
             let record = self.shared.borrow().clone();
             match performer.perform(record, &self.order, entry).await {
-                Ok(record) => return (record, planning.next.into_inner()),
+                Ok(record) => {
+                    self.comeback.release(&run).await;
+                    return (record, planning.next.into_inner());
+                }
                 Err(error) => {
-                    let run = self.shared.borrow().id.clone();
                     let what = format!("run {run} waits for its ledger: {error:#}");
                     if pause.is_first() {
                         tracing::error!("{what}");
                     }
                     // The daemon may have ended in the meantime.
-                    let _ = self.events.send(Event::Trouble { run, what });
+                    let _ = self.events.send(Event::Trouble { run: run.clone(), what });
+                    self.spare_services(&run).await;
                     entry = Entry::Unknown;
                 }
             }
             pause.over().await;
+        }
+    }
+}
+
+impl<E: Runs> Task<E> {
+    /// A ledger may take long until it can be written: no service is down for that, unless the
+    /// run's container runs.
+    async fn spare_services(&self, run: &RunId) {
+        let services = &self.order.stop.services;
+        if services.is_empty() {
+            return;
+        }
+        let name = self.shared.borrow().occurrence.container_name(&self.room.identity.stack);
+        let container = self.shared.borrow().state.container().map_or(name, str::to_owned);
+        if let Ok(seen) = self.engine.look(&container).await
+            && seen.is_none_or(|seen| seen.life != Life::Running)
+        {
+            self.comeback.release(run).await;
+            self.comeback.hold(run, services);
         }
     }
 }
@@ -110,6 +138,10 @@ impl<E> Ledger for Planning<'_, E> {
             }
         });
         noted
+    }
+
+    async fn stopped(&self, note: &Stopped) -> Result<()> {
+        self.task.store.note_stopped(note).await
     }
 
     async fn finished(&self, record: &RunRecord) -> Result<()> {

@@ -9,6 +9,7 @@ mod plan;
 mod read;
 mod row;
 mod schema;
+mod stopped;
 mod thread;
 mod write;
 
@@ -23,7 +24,9 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 use crate::job::JobName;
-use crate::run::{Ledger, Occurrence, RunId, RunRecord, SkipReason, SkipRow, Started, State, StopReason, Trigger};
+use crate::run::{
+    Ledger, Occurrence, RunId, RunRecord, SkipReason, SkipRow, Started, State, StopReason, Stopped, Trigger,
+};
 use crate::secret::Environment;
 use thread::{Durability, Thread};
 
@@ -206,6 +209,33 @@ impl Store {
         self.thread.write(Durability::Process, move |tx| plan::raise(tx, &job, at, era)).await
     }
 
+    /// Notes that a service's container is about to be stopped for a run, in a commit that reaches
+    /// the disk. Noted before is fine: the newest note counts.
+    ///
+    /// # Errors
+    /// When it could not be written: then it must not be stopped.
+    pub async fn note_stopped(&self, note: &Stopped) -> Result<()> {
+        let note = note.clone();
+        self.thread.write(Durability::Power, move |tx| stopped::note(tx, &note)).await
+    }
+
+    /// Everything that was stopped for runs and is not known to run again, the first stopped first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn stopped(&self) -> Result<Vec<Stopped>> {
+        self.thread.read(stopped::all).await
+    }
+
+    /// Notes that a container runs again. One that was not noted is fine.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn forget_stopped(&self, note: &Stopped) -> Result<()> {
+        let note = note.clone();
+        self.thread.write(Durability::Process, move |tx| stopped::forget(tx, &note)).await
+    }
+
     /// A small value by its key.
     ///
     /// # Errors
@@ -269,6 +299,10 @@ impl Ledger for Store {
                 })
             })
             .await
+    }
+
+    async fn stopped(&self, note: &Stopped) -> Result<()> {
+        self.note_stopped(note).await
     }
 
     async fn finished(&self, record: &RunRecord) -> Result<()> {

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 /// One step from each version of the schema to the next; `user_version` counts those taken.
 ///
 /// A run's row is its JSON document plus the columns by which it is looked for.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE runs (
         id          TEXT PRIMARY KEY,
         job         TEXT NOT NULL,
@@ -39,7 +40,16 @@ const STEPS: &[&str] = &["
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE stopped (
+        run       TEXT NOT NULL,
+        container TEXT NOT NULL,
+        document  TEXT NOT NULL,
+        PRIMARY KEY (run, container)
+    ) STRICT;
+",
+];
 
 /// Brings a store to the newest schema. One from a newer release is left as it is.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

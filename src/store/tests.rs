@@ -1,5 +1,5 @@
 use super::*;
-use crate::run::{Outcome, Trigger};
+use crate::run::{Outcome, Stopped, Trigger};
 
 fn job(name: &str) -> JobName {
     JobName::new(name).unwrap()
@@ -214,4 +214,44 @@ async fn rows_of_a_mark_come_with_it_and_once() {
     assert_eq!(room.store.plan_once("start", "boot 1", vec![row("a", 61)]).await.unwrap(), []);
     assert_eq!(room.store.plan_once("start", "boot 2", vec![row("a", 62)]).await.unwrap().len(), 1);
     assert_eq!(room.store.unfinished().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_stopped_is_noted_until_it_runs_again() {
+    let Room { dir, lease, store } = room();
+    let note = |run: &str, service: &str| Stopped {
+        run: RunId(run.to_owned()),
+        project: "stack".to_owned(),
+        service: service.to_owned(),
+        container: format!("id of {service}"),
+        number: Some(1),
+        started_at: Some(at(1)),
+        grace_ms: 10_000,
+    };
+    let (web, db) = (note("a", "web"), note("a", "db"));
+    for note in [&web, &db, &web] {
+        store.note_stopped(note).await.unwrap();
+    }
+    let again = Stopped { started_at: Some(at(2)), ..web };
+    store.note_stopped(&again).await.unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), &lease).unwrap().store;
+    assert_eq!(store.stopped().await.unwrap(), [again.clone(), db.clone()]);
+    store.forget_stopped(&note("b", "web")).await.unwrap();
+    store.forget_stopped(&again).await.unwrap();
+    assert_eq!(store.stopped().await.unwrap(), [db]);
+}
+
+#[tokio::test]
+async fn a_store_of_the_release_before_is_brought_up_to_date() {
+    let Room { dir, lease, store } = room();
+    let record = row("a", 60);
+    store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
+    drop(store);
+    let old = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    old.execute_batch("DROP TABLE stopped; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    let store = Store::open(dir.path(), &lease).unwrap().store;
+    assert_eq!(store.unfinished().await.unwrap(), [record]);
+    assert_eq!(store.stopped().await.unwrap(), []);
 }

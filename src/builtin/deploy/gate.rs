@@ -95,6 +95,7 @@ mod tests {
             healthcheck: None,
             mounts: vec![],
             networks: vec![],
+            stop_timeout: None,
             pid: None,
         }
     }

@@ -299,6 +299,16 @@ impl<E: Runs + Host + 'static> Daemon<E> {
                 tracing::error!(run.id = %run, "{what}");
                 self.reasons.raise(troubles::RUN_IN_TROUBLE, what);
             }
+            Event::StillStopped(what) if what.is_empty() => {
+                tracing::info!("all services that were stopped for runs were started again");
+                self.reasons.clear(troubles::SERVICE_STILL_STOPPED);
+            }
+            Event::StillStopped(what) => {
+                for sentence in &what {
+                    tracing::error!("{sentence}");
+                }
+                self.reasons.raise(troubles::SERVICE_STILL_STOPPED, what.join("; "));
+            }
             Event::Due => {}
         }
         self.pump().await;

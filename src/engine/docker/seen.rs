@@ -37,6 +37,7 @@ pub(super) fn seen(answer: ContainerInspectResponse) -> Result<Seen> {
         healthcheck: config.healthcheck.as_ref().and_then(healthcheck),
         mounts: answer.mounts.unwrap_or_default().into_iter().map(mount).collect(),
         networks,
+        stop_timeout: config.stop_timeout.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs),
         pid: state.pid.filter(|pid| *pid > 0),
     })
 }
@@ -114,12 +115,12 @@ mod tests {
                 "HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}},
                 "Mounts":[{"Type":"volume","Name":"v","Source":"/d/v","Destination":"/v","RW":true},
                           {"Type":"bind","Source":"/a","Destination":"/b","RW":false}],
-                "Config":{"Labels":{"a":"b"},"Healthcheck":{"Test":["CMD","x"],"Interval":5000000000}},
+                "Config":{"StopTimeout":90,"Labels":{"a":"b"},"Healthcheck":{"Test":["CMD","x"],"Interval":5000000000}},
                 "NetworkSettings":{"Networks":{"b":{},"a":{}}}}"#,
         )
         .unwrap();
         assert_eq!((seen.name.as_str(), seen.life, seen.exit_code, seen.oom), ("web", Life::Exited, Some(137), true));
-        assert_eq!(seen.pid, None);
+        assert_eq!((seen.pid, seen.stop_timeout), (None, Some(Duration::from_secs(90))));
         assert_eq!(seen.started_at.unwrap().timestamp_subsec_millis(), 500);
         assert_eq!(seen.restart_policy, "unless-stopped");
         assert_eq!(seen.networks, ["a", "b"]);

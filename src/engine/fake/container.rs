@@ -56,6 +56,7 @@ impl Container {
             healthcheck: None,
             mounts: mounts(spec),
             networks,
+            stop_timeout: None,
             pid: None,
         };
         Self { seen, spec: spec.clone(), frames: Vec::new(), script, at: 0, since: Instant::now() }
