@@ -16,6 +16,8 @@ pub(super) struct Cron {
     pub(super) days: Days,
     /// Minute or hour begins with `*`: it follows elapsed time when the clock changes.
     pub(super) wildcard: bool,
+    /// Whether there is any such day; found out once, as a search for a day that never comes is long.
+    pub(super) possible: bool,
 }
 
 /// The calendar repeats after 400 years: what does not match within them never does.
@@ -37,18 +39,19 @@ impl Cron {
             [second, minute, hour, day, month, weekday] => (second, minute, hour, day, month, weekday),
             _ => return Err(wrong_number(fields.len())),
         };
-        Ok(Self {
-            seconds: SECOND.list(second, seed)?,
-            minutes: MINUTE.list(minute, seed)?,
-            hours: HOUR.list(hour, seed)?,
-            days: Days::parse(day, weekday, seed)?,
-            months: MONTH.list(month, seed)?,
-            wildcard: minute.starts_with('*') || hour.starts_with('*'),
-        })
+        let (seconds, minutes, hours) =
+            (SECOND.list(second, seed)?, MINUTE.list(minute, seed)?, HOUR.list(hour, seed)?);
+        let (days, months) = (Days::parse(day, weekday, seed)?, MONTH.list(month, seed)?);
+        let possible = possible(&days, months);
+        let wildcard = minute.starts_with('*') || hour.starts_with('*');
+        Ok(Self { seconds, minutes, hours, months, days, wildcard, possible })
     }
 
     /// The first match at or after `from`.
     pub(super) fn next(&self, from: NaiveDateTime) -> Option<NaiveDateTime> {
+        if !self.possible {
+            return None;
+        }
         let date = from.date();
         if self.day_matches(date)
             && let Some(time) = self.time_from(from.hour(), from.minute(), from.second())
@@ -69,7 +72,7 @@ impl Cron {
 
     /// How many matches lie after `after` and until `until`.
     pub(super) fn count(&self, after: NaiveDateTime, until: NaiveDateTime) -> u64 {
-        if until <= after {
+        if until <= after || !self.possible {
             return 0;
         }
         let per_day = self.times_until(NaiveDateTime::MAX);
@@ -134,6 +137,17 @@ impl Cron {
         let set = self.days.matching(first.weekday().num_days_from_sunday(), u32::from(first.num_days_in_month()));
         Some(u64::from(set))
     }
+}
+
+/// Whether any month has a matching day. In 400 years a month of each length begins on each weekday.
+fn possible(days: &Days, months: u64) -> bool {
+    let lengths = |month: u32| match month {
+        2 => 28..=29,
+        4 | 6 | 9 | 11 => 30..=30,
+        _ => 31..=31,
+    };
+    let some_day = |length: u32| (0..7).any(|first| days.matching(first, length) != 0);
+    (1..=12).filter(|month| months >> month & 1 == 1).any(|month| lengths(month).any(some_day))
 }
 
 /// Years and months from this one on.
@@ -202,7 +216,29 @@ mod tests {
     #[test]
     fn impossible_patterns_have_no_next() {
         for pattern in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 L-30 2 *", "0 0 1 * +1#2"] {
-            assert_eq!(Cron::parse(pattern, "").unwrap().next(day("2026-01-01T00:00:00")), None, "{pattern}");
+            let cron = Cron::parse(pattern, "").unwrap();
+            assert_eq!((cron.possible, cron.next(day("2026-01-01T00:00:00"))), (false, None), "{pattern}");
+            assert_eq!(cron.count(day("2000-01-01T00:00:00"), day("2400-01-01T00:00:00")), 0, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn rare_patterns_are_possible() {
+        for pattern in ["0 0 29 2 +6", "0 0 29 2 +1#5", "0 0 L-28 2 +1#1", "0 0 31 2 1", "0 0 LW * +5#5"] {
+            let cron = Cron::parse(pattern, "").unwrap();
+            assert!(cron.possible && cron.next(day("2026-01-01T00:00:00")).is_some(), "{pattern}");
+        }
+    }
+
+    /// What `possible` rests on.
+    #[test]
+    fn months_of_each_length_begin_on_each_weekday() {
+        for month in 1..=12 {
+            let first = |year| NaiveDate::from_ymd_opt(year, month, 1).unwrap();
+            let seen: std::collections::BTreeSet<(u8, u32)> = (2000..2400)
+                .map(|y| (first(y).num_days_in_month(), first(y).weekday().num_days_from_sunday()))
+                .collect();
+            assert_eq!(seen.len(), if month == 2 { 14 } else { 7 });
         }
     }
 

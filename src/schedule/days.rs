@@ -84,16 +84,12 @@ impl MonthDays {
     }
 
     const fn matching(&self, first: u32, length: u32) -> u32 {
-        let mut set = self.days;
-        let mut n = 1;
-        while n <= length {
-            if self.last >> (length - n) & 1 == 1 {
-                set |= 1 << n;
-            }
-            if self.nearest >> n & 1 == 1 {
-                set |= 1 << nearest_weekday(n, first, length);
-            }
-            n += 1;
+        // Day n from the end is bit `length - n`.
+        let mut set = self.days | (self.last.reverse_bits() >> (31 - length));
+        let mut near = self.nearest & all_days(length);
+        while near != 0 {
+            set |= 1 << nearest_weekday(near.trailing_zeros(), first, length);
+            near &= near - 1;
         }
         if self.last_weekday {
             set |= 1 << nearest_weekday(length, first, length);
@@ -130,18 +126,25 @@ impl WeekDays {
     }
 
     const fn matching(&self, first: u32, length: u32) -> u32 {
-        let mut set = 0;
-        let mut day = 1;
-        while day <= length {
-            let bit = 1 << ((first + day - 1) % 7);
-            let nth = self.nth[(day as usize - 1) / 7];
-            if (self.days | nth) & bit != 0 || (day + 7 > length && self.last & bit != 0) {
-                set |= 1 << day;
-            }
-            day += 1;
+        /// Bits 1, 8, 15, 22 and 29: the same weekday over and over.
+        const WEEKLY: u64 = 0x2040_8102;
+        let weeks = from_weekday(self.days, first) * WEEKLY;
+        let last = (from_weekday(self.last, first) * WEEKLY) & !(all_days(length - 7) as u64);
+        let mut set = weeks | last;
+        let mut n = 0;
+        while n < self.nth.len() {
+            set |= from_weekday(self.nth[n], first) << (7 * n + 1);
+            n += 1;
         }
-        set
+        // The months' days are the lowest 32 bits.
+        set as u32 & all_days(length)
     }
+}
+
+/// The set of weekdays, counted from this one.
+const fn from_weekday(days: u8, first: u32) -> u64 {
+    let days = days as u64;
+    (days >> first | days << (7 - first)) & 0x7f
 }
 
 /// The Monday to Friday nearest to a day, within its month.

@@ -1,7 +1,5 @@
 //! A cron pattern in plain English. Works on the sets, so that `H` shows what it stands for.
 
-use chrono::NaiveDate;
-
 use super::cron::Cron;
 use super::days::{MonthDays, WeekDays};
 
@@ -39,7 +37,7 @@ pub(super) fn cron(cron: &Cron) -> String {
         (true, _, false) => text.push_str(&format!(" every day{months}")),
         (false, ..) => text.push_str(&format!(" {days}{months}")),
     }
-    if NaiveDate::from_ymd_opt(2000, 1, 1).and_then(|d| cron.next(d.into())).is_none() {
+    if !cron.possible {
         text.push_str(": there is no such day, so never");
     }
     text

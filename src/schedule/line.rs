@@ -105,19 +105,19 @@ impl Line {
     fn change(self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let offset = self.offset(from);
         let mut low = from;
-        let mut high = from;
-        while high < to && self.offset(high) == offset {
-            low = high;
-            high = to.min(high + SPAN);
+        while low < to {
+            let mut high = to.min(low + SPAN);
+            if self.offset(high) == offset {
+                low = high;
+                continue;
+            }
+            while high - low > SECOND {
+                let middle = low + TimeDelta::seconds((high - low).num_seconds() / 2);
+                if self.offset(middle) == offset { low = middle } else { high = middle }
+            }
+            return Some(high);
         }
-        if self.offset(high) == offset {
-            return None;
-        }
-        while high - low > SECOND {
-            let middle = low + TimeDelta::seconds((high - low).num_seconds() / 2);
-            if self.offset(middle) == offset { low = middle } else { high = middle }
-        }
-        Some(high)
+        None
     }
 
     fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
