@@ -261,6 +261,39 @@ async fn much_output_arrives_complete() {
     assert_eq!(bench.docker.exit(&id).await.unwrap(), 0);
 }
 
+/// The log of a container that has ended is complete, its last line without a line break included,
+/// as soon as the end is told.
+#[tokio::test]
+async fn ends_are_told_and_the_log_is_complete_by_then() {
+    use futures_util::TryStreamExt;
+    let mut bench = DockerBench::new();
+    bench.docker = Docker::connect_and_listen(None).unwrap();
+    let mut told = 0;
+    for _ in 0..30 {
+        let (name, mut spec) = bench.shell("printf 'one\\nthe end'; exit 7");
+        spec.labels.insert(tender::run::labels::RUN.to_owned(), name.clone());
+        let id = bench.started(&name, &spec).await;
+        match tokio::time::timeout(Duration::from_secs(60), bench.docker.ended(&id)).await.unwrap() {
+            Some(code) => {
+                assert_eq!(code, 7);
+                told += 1;
+            }
+            // The stream was not there yet.
+            None => assert_eq!(bench.docker.exit(&id).await.unwrap(), 7),
+        }
+        let (frames, seen) = tokio::join!(bench.docker.log(&id, 0).try_collect::<Vec<_>>(), bench.docker.look(&id));
+        let bytes: Vec<u8> = frames.unwrap().into_iter().flat_map(|frame| frame.bytes).collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), "one\nthe end");
+        let seen = seen.unwrap().unwrap();
+        assert_eq!((seen.life, seen.exit_code), (Life::Exited, Some(7)));
+        bench.docker.remove(&id).await.unwrap();
+        if told == 5 {
+            return;
+        }
+    }
+    panic!("only {told} ends were told");
+}
+
 /// Runs this very test once more, inside a container, with another host name.
 #[tokio::test]
 async fn a_process_finds_its_own_container() {

@@ -37,6 +37,22 @@ struct Server {
 impl Server {
     /// Runs `body` with a client of a server that answers so; anything else gets 404.
     async fn with<F: Future>(answers: Answers, body: impl FnOnce(Docker, Rc<RefCell<Vec<String>>>) -> F) -> F::Output {
+        Self::connected(answers, |host| Docker::connect(Some(host)), body).await
+    }
+
+    /// As [`Server::with`], with a client that wants to be told of ends.
+    async fn listening<F: Future>(
+        answers: Answers,
+        body: impl FnOnce(Docker, Rc<RefCell<Vec<String>>>) -> F,
+    ) -> F::Output {
+        Self::connected(answers, |host| Docker::connect_and_listen(Some(host)), body).await
+    }
+
+    async fn connected<F: Future>(
+        answers: Answers,
+        connect: impl FnOnce(&str) -> tender::engine::Result<Docker>,
+        body: impl FnOnce(Docker, Rc<RefCell<Vec<String>>>) -> F,
+    ) -> F::Output {
         let server = Self { dir: tempfile::tempdir().unwrap(), asked: Rc::default() };
         let listener = UnixListener::bind(server.socket()).unwrap();
         let asked = Rc::clone(&server.asked);
@@ -47,7 +63,7 @@ impl Server {
                 tokio::task::spawn_local(answer(stream, answers.clone(), Rc::clone(&asked)));
             }
         });
-        let docker = Docker::connect(Some(&format!("unix://{}", server.socket().display()))).unwrap();
+        let docker = connect(&format!("unix://{}", server.socket().display())).unwrap();
         local.run_until(body(docker, server.asked)).await
     }
 
@@ -223,6 +239,26 @@ async fn output_asks_to_the_nanosecond_and_a_break_is_no_end() {
             let end = output.next().await;
             assert!(matches!(end, Some(Err(EngineError::Unavailable(_)))), "{torn}: {end:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_events_are_forbidden_nobody_waits_for_them_nor_asks_each_time() {
+    let answers = vec![
+        ("GET /events", says(403, "forbidden by the proxy")),
+        ("POST /containers/create", Answer::Status(201, r#"{"Id":"a","Warnings":[]}"#.to_owned())),
+        ("POST /containers/a/start", Answer::Status(204, String::new())),
+    ];
+    Server::listening(answers, async |docker, asked| {
+        for _ in 0..3 {
+            docker.create("a", &ContainerSpec::default()).await.unwrap();
+            docker.start("a").await.unwrap();
+            assert_eq!(docker.ended("a").await, None);
+        }
+        let asked = asked.borrow();
+        assert_eq!(asked.iter().filter(|r| r.starts_with("GET /events")).count(), 1, "{asked:?}");
+        assert!(!asked.iter().any(|r| r.contains("/json")), "a start asks nothing: {asked:?}");
     })
     .await;
 }

@@ -45,6 +45,8 @@ struct World {
     faults: Faults,
     calls: Vec<String>,
     reachable: bool,
+    /// Whether it tells of ends by itself.
+    tells: bool,
     /// Counts restarts of the engine; streams of an earlier one have broken off.
     epoch: u64,
     me: Option<String>,
@@ -77,6 +79,7 @@ impl Fake {
             faults: Faults::default(),
             calls: Vec::new(),
             reachable: true,
+            tells: false,
             epoch: 0,
             me: None,
             next: 0,
@@ -209,6 +212,11 @@ impl Fake {
         }
         drop(world);
         self.changed.notify_waiters();
+    }
+
+    /// From now on it tells by itself how containers end.
+    pub fn tells_ends(&self) {
+        self.world.borrow_mut().tells = true;
     }
 
     /// All calls so far, each as its name and what it was about: `create tender-a-b`.

@@ -213,6 +213,13 @@ pub trait Runs {
     async fn list(&self, labels: &[(&str, &str)]) -> Result<Vec<String>>;
     /// The output from `since_ns` (inclusive, 0 for all), following until the container has ended.
     fn output(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>>;
+    /// One pass over its log from `since_ns` on: what is there and, while it runs, what comes. A
+    /// pass that began while it ran may lack the last lines (always those without a line break on
+    /// 20.10); one that begins after its end is complete.
+    fn log(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>>;
+    /// Waits for the end of a container that this process has started, as far as the engine tells
+    /// of it by itself, and gives the exit code; `None` at once where it does not: ask with `exit`.
+    async fn ended(&self, id: &str) -> Option<i64>;
     /// Waits until it does not run and gives its exit code. Asked after `start` only: a container
     /// that was never started answers 0 at once. Ends with code 3: `Ok(3)`.
     async fn exit(&self, id: &str) -> Result<i64>;

@@ -4,23 +4,24 @@ use std::future::pending;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::OptionFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-use super::output::Lane;
-use super::perform::{Performer, Run, Setback, Step, Stepped};
-use super::spool::Filter;
-use crate::engine::{EngineError, Frame, Runs};
+use super::perform::{Performer, Run, Step, Stepped};
+use super::tap::CHUNK;
+use crate::engine::{EngineError, Life, Runs};
 use crate::run::{Ledger, State, StopReason};
 
-/// Pieces that are handed on together.
-const CHUNK: usize = 16;
+/// How long a run may take whose output is read when it is over, all at once. Most of what is
+/// started often takes less, and a live follow drops the last lines of it (measured on 20.10).
+const SOON: Duration = Duration::from_millis(250);
 
 /// How long the rest of the output of an ended container may stay away before it is asked for again.
 const STALL: Duration = Duration::from_secs(10);
 
-/// A stream that ended longer than this before the container did may have missed something.
-const MOMENT: Duration = Duration::from_secs(1);
+/// A log that is closed for longer than this before the container ends is opened again.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// In place of a grace that never ends: a year.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -39,10 +40,22 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         }
         self.note_start(run, &id, started_at).await;
         self.open(run).await?;
-        let Some(lane) = run.lane.take() else { return Ok(Step::Look) };
-        let code = self.attend(run, &id, &lane).await?;
-        run.lane = Some(lane);
-        Ok(Step::Collect { id, code: Some(code) })
+        if let Some(code) = self.over_soon(run, &id).await {
+            fail::fail_point!("run.exited");
+            return Ok(Step::Collect { id, code: Some(code), seen: None });
+        }
+        self.attend(run, &id).await
+    }
+
+    /// The code of a run that is over in no time, where the engine tells of ends by itself.
+    async fn over_soon(&self, run: &Run<'_>, id: &str) -> Option<i64> {
+        let State::Running { deadline, .. } = &run.record.state else { return None };
+        let left = deadline.map_or(SOON, |at| (at - Utc::now()).to_std().unwrap_or_default().min(SOON));
+        tokio::select! {
+            code = self.engine.ended(id) => code,
+            () = tokio::time::sleep(left) => None,
+            () = run.order.cancel.cancelled() => None,
+        }
     }
 
     /// Notes when it was started and when its time is over. Helpful, but nothing depends on it:
@@ -59,36 +72,35 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         run.record.state = State::Running { container: id.to_owned(), deadline };
     }
 
-    async fn attend(&self, run: &mut Run<'_>, id: &str, lane: &Lane) -> Stepped<i64> {
-        let mut tap = Tap::new(lane);
-        let mut frames = std::pin::pin!(self.engine.output(id, tap.since()).ready_chunks(CHUNK));
-        let mut exit = std::pin::pin!(self.engine.exit(id).fuse());
-        let mut stop = std::pin::pin!(futures_util::future::OptionFuture::from(None));
+    /// Takes its output as it comes, and ends it when there is a reason to.
+    async fn attend(&self, run: &mut Run<'_>, id: &str) -> Stepped {
+        let Some(mut tap) = run.tap.take() else { return Ok(Step::Look) };
+        let mut frames = std::pin::pin!(self.engine.log(id, tap.begin()).ready_chunks(CHUNK));
+        let mut end = std::pin::pin!(self.told(id).left_future().fuse());
+        let mut stop = std::pin::pin!(OptionFuture::from(None));
         let mut stopping = false;
         if let State::Stopping { kill_at, .. } = &run.record.state {
             let left = (*kill_at - Utc::now()).to_std().unwrap_or_default();
             stop.set(Some(self.engine.stop(id, left)).into());
             stopping = true;
         }
-        let mut code = None;
-        let mut ended: Option<Instant> = None;
-        let mut heard = Instant::now();
+        let (mut open, mut code, mut heard) = (true, None, Instant::now());
         loop {
             let due = match &run.record.state {
                 State::Running { deadline: Some(at), .. } => until(*at).left_future(),
                 _ => pending().right_future(),
             };
+            // A log that cannot be read is not asked for again.
+            let (impatient, patience) = if open { (code.is_some(), STALL) } else { (run.note.is_none(), SETTLE) };
+            let mut closed = false;
             let why = tokio::select! {
-                chunk = frames.next(), if ended.is_none() => {
+                chunk = frames.next(), if open => {
                     heard = Instant::now();
-                    if !tap.take(chunk, &mut run.note).await? {
-                        ended = Some(heard);
-                    }
+                    closed = !tap.take(chunk, &mut run.note).await?;
                     (tap.bytes > run.order.limits.max_output).then_some(StopReason::OutputLimit)
                 }
-                answer = &mut exit, if code.is_none() => {
+                answer = &mut end, if code.is_none() => {
                     code = Some(answer?);
-                    fail::fail_point!("run.exited");
                     heard = Instant::now();
                     None
                 }
@@ -105,9 +117,14 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 }
                 () = due => Some(StopReason::Timeout),
                 () = run.order.cancel.cancelled(), if !stopping => Some(StopReason::Cancel),
-                // The rest stays away: the drain asks again.
-                () = tokio::time::sleep_until(heard + STALL), if code.is_some() => {
-                    ended = Some(heard);
+                () = tokio::time::sleep_until(heard + patience), if impatient => {
+                    if !open {
+                        // It was closed too early by far: what is missing comes with the next pass.
+                        run.tap = Some(tap);
+                        return Ok(Step::Look);
+                    }
+                    // The rest stays away: the drain asks again.
+                    closed = true;
                     None
                 }
             };
@@ -119,12 +136,32 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 stop.set(Some(self.engine.stop(id, grace)).into());
                 stopping = true;
             }
-            if let (Some(code), Some(at)) = (code, ended) {
-                if at.elapsed() < MOMENT {
-                    lane.end().await.map_err(Setback::Passing)?;
+            if closed {
+                open = false;
+                // A log ends with its container; what `inspect` says then is the last word about it.
+                let seen = self.engine.look(id).await?;
+                if seen.as_ref().is_none_or(|seen| seen.life != Life::Running) {
+                    fail::fail_point!("run.exited");
+                    run.tap = Some(tap);
+                    let code = code.or_else(|| seen.as_ref().and_then(|seen| seen.exit_code));
+                    return Ok(Step::Collect { id: id.to_owned(), code, seen: seen.map(Box::new) });
                 }
-                return Ok(code);
+                heard = Instant::now();
+                end.set(self.engine.exit(id).right_future().fuse());
+                code = None;
+            } else if code.is_some() && !open {
+                fail::fail_point!("run.exited");
+                run.tap = Some(tap);
+                return Ok(Step::Collect { id: id.to_owned(), code, seen: None });
             }
+        }
+    }
+
+    /// Waits for the end: the engine tells of it by itself, or is asked.
+    async fn told(&self, id: &str) -> Result<i64, EngineError> {
+        match self.engine.ended(id).await {
+            Some(code) => Ok(code),
+            None => self.engine.exit(id).await,
         }
     }
 
@@ -141,75 +178,17 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         grace
     }
 
-    /// Stores the rest of an ended container's output and marks it as complete. Done already is fine.
+    /// Stores the rest of an ended container's output. Done already is fine.
     pub(super) async fn drain(&self, run: &mut Run<'_>, id: &str) -> Stepped<()> {
-        if run.lane.as_ref().is_some_and(|lane| lane.is_used() && !lane.is_complete()) {
-            // Where to go on is told by the spool.
-            run.lane = None;
-            self.open(run).await?;
-        }
-        let Some(lane) = run.lane.as_ref().filter(|lane| !lane.is_complete()) else { return Ok(()) };
-        let mut tap = Tap::new(lane);
-        let mut frames = std::pin::pin!(self.engine.output(id, tap.since()).ready_chunks(CHUNK));
+        let Some(tap) = run.tap.as_mut().filter(|tap| !tap.lane.is_complete()) else { return Ok(()) };
+        let mut frames = std::pin::pin!(self.engine.log(id, tap.begin()).ready_chunks(CHUNK));
         loop {
             let Ok(chunk) = tokio::time::timeout(STALL, frames.next()).await else {
                 run.note = Some("output incomplete: the engine does not give the rest".to_owned());
-                break;
+                return Ok(());
             };
             if !tap.take(chunk, &mut run.note).await? {
-                break;
-            }
-        }
-        lane.end().await.map_err(Setback::Passing)
-    }
-}
-
-/// Where output flows from the engine into a lane.
-struct Tap<'a> {
-    lane: &'a Lane,
-    filter: Filter,
-    bytes: u64,
-}
-
-impl<'a> Tap<'a> {
-    fn new(lane: &'a Lane) -> Self {
-        Self { lane, filter: lane.stored.cursor.filter(), bytes: lane.stored.bytes }
-    }
-
-    fn since(&self) -> i64 {
-        self.lane.stored.cursor.since()
-    }
-
-    /// Stores what is new of a chunk; tells whether more may come.
-    async fn take(
-        &mut self,
-        chunk: Option<Vec<Result<Frame, EngineError>>>,
-        note: &mut Option<String>,
-    ) -> Stepped<bool> {
-        let Some(chunk) = chunk else { return Ok(false) };
-        let mut pieces = Vec::with_capacity(chunk.len());
-        let mut failed = None;
-        for piece in chunk {
-            match piece {
-                Ok(piece) => {
-                    if self.filter.is_new(&piece) {
-                        self.bytes += piece.bytes.len() as u64;
-                        pieces.push(piece);
-                    }
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        if !pieces.is_empty() {
-            self.lane.push(pieces).await.map_err(Setback::Passing)?;
-        }
-        match failed {
-            None => Ok(true),
-            Some(error @ (EngineError::Unavailable(_) | EngineError::Protocol(_))) => Err(error.into()),
-            Some(error) => {
-                // Such as a log driver that cannot be read, or a container that is gone.
-                *note = Some(format!("output incomplete: {error}"));
-                Ok(false)
+                return Ok(());
             }
         }
     }

@@ -25,6 +25,7 @@ mod room;
 pub mod shelf;
 pub mod spool;
 pub mod stop_list;
+mod tap;
 mod task;
 
 pub use room::{Event, Room, Runner};

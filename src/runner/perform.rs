@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::judge::{Ending, judge};
 use super::labels::Identity;
-use super::output::{Lane, LogTarget, Output};
+use super::output::{LogTarget, Output};
 use super::pause::Pause;
 use super::probe::names;
 use super::projection::Trailer;
 use super::stop_list::StopList;
+use super::tap::Tap;
 use crate::engine::{Created, EngineError, Life, Runs, Seen};
 use crate::job::{ContainerSpec, MountSource, PullPolicy};
 use crate::run::{Ledger, Outcome, RunRecord, SkipReason, Started, State, StopReason};
@@ -116,11 +117,25 @@ impl Entry {
 pub(super) enum Step {
     Look,
     Create,
-    Start { id: String, image: Option<String> },
-    Follow { id: String, image: Option<String>, started_at: DateTime<Utc> },
-    Collect { id: String, code: Option<i64> },
+    Start {
+        id: String,
+        image: Option<String>,
+    },
+    Follow {
+        id: String,
+        image: Option<String>,
+        started_at: DateTime<Utc>,
+    },
+    /// `code` is the exit code if it was seen to end, `seen` what `inspect` has said since.
+    Collect {
+        id: String,
+        code: Option<i64>,
+        seen: Option<Box<Seen>>,
+    },
     Record(Ending),
-    Done { container: Option<String> },
+    Done {
+        container: Option<String>,
+    },
 }
 
 impl From<Entry> for Step {
@@ -134,7 +149,7 @@ impl From<Entry> for Step {
                 image: Some(seen.image),
                 started_at: seen.started_at.unwrap_or_else(Utc::now),
             },
-            Entry::Exited(seen) => Self::Collect { id: seen.id, code: None },
+            Entry::Exited(seen) => Self::Collect { id: seen.id.clone(), code: None, seen: Some(seen) },
             Entry::Vanished => Self::Record(Ending::without_container(Outcome::Lost)),
         }
     }
@@ -161,7 +176,7 @@ pub(super) type Stepped<T = Step> = std::result::Result<T, Setback>;
 pub(super) struct Run<'a> {
     pub(super) record: RunRecord,
     pub(super) order: &'a Order,
-    pub(super) lane: Option<Lane>,
+    pub(super) tap: Option<Tap>,
     /// What is missing from its output.
     pub(super) note: Option<String>,
 }
@@ -174,7 +189,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     /// When the ledger cannot be written: the container is kept then, as the only record of the
     /// run. Call again with [`Entry::Unknown`] and the same record.
     pub async fn perform(&self, record: RunRecord, order: &Order, entry: Entry) -> Result<RunRecord> {
-        let mut run = Run { record, order, lane: None, note: None };
+        let mut run = Run { record, order, tap: None, note: None };
         let mut step = Step::from(entry);
         let mut pause = Pause::default();
         loop {
@@ -184,7 +199,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 Step::Create => self.create(&mut run).await,
                 Step::Start { id, image } => self.start(&mut run, id, image).await,
                 Step::Follow { id, image, started_at } => self.follow(&mut run, id, image, started_at).await,
-                Step::Collect { id, code } => self.collect(&mut run, id, code).await,
+                Step::Collect { id, code, seen } => self.collect(&mut run, id, code, seen).await,
                 Step::Record(ending) => self.record(&mut run, ending).await,
                 Step::Done { container } => {
                     self.close(&run).await;
@@ -198,7 +213,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 Ok(step) => step,
                 Err(Setback::Ledger(error)) => return Err(error),
                 Err(Setback::Passing(error)) => {
-                    run.lane = None;
+                    run.tap = None;
                     if begun.elapsed() > Pause::LONGEST {
                         pause = Pause::default();
                     }
@@ -325,22 +340,38 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
 
     /// Opens the spool and the log, unless they are open.
     pub(super) async fn open(&self, run: &mut Run<'_>) -> Stepped<()> {
-        if run.lane.is_none() {
+        if run.tap.is_none() {
             let lane = self.output.open(&run.record.id, log_target(run)).await.map_err(Setback::Passing)?;
-            run.lane = Some(lane);
+            run.tap = Some(Tap::new(lane));
         }
         Ok(())
     }
 
-    async fn collect(&self, run: &mut Run<'_>, id: String, code: Option<i64>) -> Stepped {
+    async fn collect(&self, run: &mut Run<'_>, id: String, code: Option<i64>, seen: Option<Box<Seen>>) -> Stepped {
         if run.record.state.container().is_none() {
             self.mark(run, &id, None).await?;
         }
-        let seen = self.engine.look(&id).await?;
         run.record.started_at = run.record.started_at.or(seen.as_ref().and_then(|seen| seen.started_at));
         self.open(run).await?;
-        self.drain(run, &id).await?;
-        fail::fail_point!("run.drained");
+        let seen = match seen {
+            Some(seen) => {
+                self.drain(run, &id).await?;
+                Some(*seen)
+            }
+            None => {
+                let (seen, drained) = tokio::join!(self.engine.look(&id), self.drain(run, &id));
+                drained?;
+                seen?
+            }
+        };
+        // Whoever said so was wrong.
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.life == Life::Running) {
+            return Ok(Entry::Running(Box::new(seen.clone())).into());
+        }
+        if let Some(tap) = run.tap.as_ref().filter(|tap| !tap.lane.is_complete()) {
+            tap.lane.end().await.map_err(Setback::Passing)?;
+            fail::fail_point!("run.drained");
+        }
         let ending = judge(&run.record.state, code, seen.as_ref());
         Ok(Step::Record(Ending { container: Some(id), ..ending }))
     }

@@ -84,7 +84,10 @@ impl Runs for Stops {
     async fn list(&self, labels: &[(&str, &str)]) -> Result<Vec<String>> {
         self.call(self.fake.list(labels)).await
     }
-    fn output(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>> {
+    fn output(&self, _: &str, _: i64) -> impl Stream<Item = Result<Frame>> {
+        stream::empty()
+    }
+    fn log(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>> {
         let dies = self.dies();
         assert!(!dies || self.when != When::Panic, "a fault on purpose");
         let reached = Rc::clone(&self.reached);
@@ -93,7 +96,7 @@ impl Runs for Stops {
             reached.notify_one();
             pending::<Result<Frame>>().await
         });
-        let frames = self.fake.output(id, since_ns);
+        let frames = self.fake.log(id, since_ns);
         // In the middle of the output: after its second piece.
         let shown = if before {
             0
@@ -104,6 +107,9 @@ impl Runs for Stops {
         };
         let end = if dies { end.left_stream() } else { stream::empty().right_stream() };
         frames.take(shown).chain(end)
+    }
+    async fn ended(&self, id: &str) -> Option<i64> {
+        self.fake.ended(id).await
     }
     async fn exit(&self, id: &str) -> Result<i64> {
         self.call(self.fake.exit(id)).await

@@ -1,6 +1,6 @@
 //! The connection: where the engine is, and which version of the API it speaks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bollard::API_DEFAULT_VERSION;
 use tokio::time::Instant;
 
+use super::ends::Ends;
 use super::error;
 use super::logins::Logins;
 use crate::engine::{EngineError, Result};
@@ -35,6 +36,10 @@ struct Shared {
     /// The client with its negotiated version; forgotten when the engine goes away, because
     /// another version may come back.
     client: Mutex<Option<bollard::Docker>>,
+    /// Ends that the engine tells by itself, where they are wanted.
+    ends: Option<Ends>,
+    /// Containers that were created here with all their networks, and were not started yet.
+    complete: Mutex<HashSet<String>>,
 }
 
 /// Where an engine listens.
@@ -51,9 +56,37 @@ impl Docker {
     /// # Errors
     /// When the address is of no kind that is understood.
     pub fn connect(host: Option<&str>) -> Result<Self> {
-        let address = Address::parse(host.unwrap_or_default())?;
-        let shared = Shared { address, logins: Mutex::default(), pulls: Mutex::default(), client: Mutex::default() };
+        Self::to(host, None)
+    }
+
+    /// As [`Docker::connect`], for whoever runs many containers: the engine is asked once to tell of
+    /// all ends, so that nobody asks for each of them.
+    ///
+    /// # Errors
+    /// When the address is of no kind that is understood.
+    pub fn connect_and_listen(host: Option<&str>) -> Result<Self> {
+        Self::to(host, Some(Ends::default()))
+    }
+
+    fn to(host: Option<&str>, ends: Option<Ends>) -> Result<Self> {
+        let shared = Shared {
+            address: Address::parse(host.unwrap_or_default())?,
+            logins: Mutex::default(),
+            pulls: Mutex::default(),
+            client: Mutex::default(),
+            ends,
+            complete: Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    pub(super) fn ends(&self) -> Option<&Ends> {
+        self.shared.ends.as_ref()
+    }
+
+    /// Containers that were created here with all their networks, and were not started yet.
+    pub(super) fn complete(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.shared.complete.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same engine, pulling with the registry logins of this folder or `config.json`.

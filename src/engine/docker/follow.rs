@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::query_parameters::LogsOptions;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::{Docker, frames};
 use crate::engine::{Channel, Frame, Life, Result, Runs};
@@ -41,6 +41,12 @@ impl Docker {
                 None => Ok(None),
             }
         })
+    }
+
+    /// One pass over the log, asked for when it is polled.
+    pub(super) fn pass(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>> {
+        let id = id.to_owned();
+        stream::once(async move { self.logs(&id, since_ns).await }).try_flatten()
     }
 
     /// One request for the log.

@@ -47,6 +47,9 @@ impl Runs for Docker {
             return Err(EngineError::Other("mac-address needs engine 25 or newer".to_owned()));
         }
         let body = create::body(spec)?;
+        if let Some(ends) = self.ends() {
+            ends.listen(&client);
+        }
         // A second round for a name whose container went away between the refusal and the look.
         for _ in 0..2 {
             let options = CreateContainerOptions {
@@ -54,7 +57,12 @@ impl Runs for Docker {
                 platform: spec.platform.clone().unwrap_or_default(),
             };
             match client.create_container(Some(options), body.clone()).await {
-                Ok(answer) => return Ok(Created::New(answer.id)),
+                Ok(answer) => {
+                    if spec.networks.len() <= 1 {
+                        self.complete().insert(answer.id.clone());
+                    }
+                    return Ok(Created::New(answer.id));
+                }
                 Err(error) => match self.wrong(error) {
                     EngineError::Conflict(_) => {}
                     error => return Err(error),
@@ -69,8 +77,13 @@ impl Runs for Docker {
 
     async fn start(&self, id: &str) -> Result<()> {
         let client = self.client().await?;
-        if let Some(seen) = self.look(id).await? {
+        // The label of one that was created before says which networks it lacks.
+        let complete = self.complete().remove(id);
+        if !complete && let Some(seen) = self.look(id).await? {
             self.join_further_networks(&client, &seen).await?;
+        }
+        if let Some(ends) = self.ends() {
+            ends.expect(id);
         }
         client.start_container(id, None).await.map_err(|e| self.wrong(e))
     }
@@ -98,6 +111,14 @@ impl Runs for Docker {
         self.follow(id, since_ns)
     }
 
+    fn log(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>> {
+        self.pass(id, since_ns)
+    }
+
+    async fn ended(&self, id: &str) -> Option<i64> {
+        self.ends()?.of(id).await
+    }
+
     async fn exit(&self, id: &str) -> Result<i64> {
         let client = self.client().await?;
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
@@ -121,6 +142,10 @@ impl Runs for Docker {
     }
 
     async fn remove(&self, id: &str) -> Result<()> {
+        self.complete().remove(id);
+        if let Some(ends) = self.ends() {
+            ends.forget(id);
+        }
         let options = RemoveContainerOptions { v: true, force: true, link: false };
         match self.client().await?.remove_container(id, Some(options)).await.map_err(|e| self.wrong(e)) {
             Ok(()) | Err(EngineError::NotFound(_)) => Ok(()),

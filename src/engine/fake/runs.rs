@@ -106,24 +106,32 @@ impl Runs for Fake {
     }
 
     fn output(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>> {
-        let known = self.call("output", id, |world| world.find(id).map(|_| ()).ok_or_else(|| unknown(id)));
+        self.frames("output", id, since_ns, false)
+    }
+
+    fn log(&self, id: &str, since_ns: i64) -> impl Stream<Item = Result<Frame>> {
         let id = id.to_owned();
-        stream::unfold(Some((known, 0)), move |state| {
-            let id = id.clone();
-            async move {
-                let (known, at) = state?;
-                let next = match known {
-                    Ok(()) => self.wait(&id, |world| Ok(next_frame(world, &id, at, since_ns))).await,
-                    Err(error) => Err(error),
-                };
-                match next {
-                    Ok(Some((at, frame))) => Some((Ok(frame), Some((Ok(()), at)))),
-                    Ok(None) => None,
-                    Err(error) => Some((Err(error), None)),
-                }
-            }
+        // Asked for when it is polled, as over the wire.
+        stream::once(async move {
+            let mut world = self.world.borrow_mut();
+            world.settle();
+            let cut = world.find(&id).is_some_and(|c| c.seen.life == Life::Running);
+            drop(world);
+            self.frames("log", &id, since_ns, cut)
         })
+        .flatten()
         .boxed_local()
+    }
+
+    async fn ended(&self, id: &str) -> Option<i64> {
+        if !self.world.borrow().tells {
+            return None;
+        }
+        let end = self.wait(id, |world| {
+            let seen = &world.find(id).ok_or_else(|| unknown(id))?.seen;
+            Ok((seen.life != Life::Running).then(|| seen.exit_code.unwrap_or(0)))
+        });
+        end.await.ok()
     }
 
     async fn exit(&self, id: &str) -> Result<i64> {
@@ -175,10 +183,37 @@ impl Runs for Fake {
     }
 }
 
+impl Fake {
+    /// The frames of a container. `cut`: those that were not given yet when it ends are left out.
+    fn frames(&self, call: &str, id: &str, since_ns: i64, cut: bool) -> impl Stream<Item = Result<Frame>> + use<'_> {
+        let known = self.call(call, id, |world| world.find(id).map(|_| ()).ok_or_else(|| unknown(id)));
+        let id = id.to_owned();
+        stream::unfold(Some((known, 0)), move |state| {
+            let id = id.clone();
+            async move {
+                let (known, at) = state?;
+                let next = match known {
+                    Ok(()) => self.wait(&id, |world| Ok(next_frame(world, &id, at, since_ns, cut))).await,
+                    Err(error) => Err(error),
+                };
+                match next {
+                    Ok(Some((at, frame))) => Some((Ok(frame), Some((Ok(()), at)))),
+                    Ok(None) => None,
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
+        })
+        .boxed_local()
+    }
+}
+
 /// The next frame from `at` on that is not older than asked for; the outer `None` while there may
 /// be more to come, the inner one at the end.
-fn next_frame(world: &mut World, id: &str, at: usize, since_ns: i64) -> Option<Option<(usize, Frame)>> {
+fn next_frame(world: &mut World, id: &str, at: usize, since_ns: i64, cut: bool) -> Option<Option<(usize, Frame)>> {
     let Some(container) = world.find(id) else { return Some(None) };
+    if cut && container.seen.life != Life::Running {
+        return Some(None);
+    }
     let mut later = container.frames.iter().enumerate().skip(at);
     match later.find(|(_, frame)| frame.time_ns >= since_ns) {
         Some((at, frame)) => Some(Some((at + 1, frame.clone()))),
