@@ -5,11 +5,13 @@
 
 mod pipeline {
     pub mod broken;
+    mod faults;
     pub mod house;
     mod parts;
     mod reload;
     mod stop_list;
     pub mod stops;
+    mod walk;
 }
 
 use std::path::PathBuf;

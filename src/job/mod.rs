@@ -20,18 +20,21 @@ pub use name::{InvalidName, JobName};
 pub use policy::{Missed, OnInterrupt, Overlap, Policy, Retries};
 pub use watch::Watch;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schedule::Schedule;
 
 /// A named schedule plus an action.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// As JSON it is kept with a run that has begun: its schedule is no part of that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Unique within a configuration.
     pub name: JobName,
     /// Free text for people; never interpreted.
     pub comment: Option<String>,
     /// When it is due. Holds its zone.
+    #[serde(skip, default = "Schedule::manual")]
     pub schedule: Schedule,
     /// `false` for `enabled: false` and for the legacy schedule that begins with `#`.
     pub enabled: bool,

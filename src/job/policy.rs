@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The rules of a job's runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// What happens when the job is due while it runs.
     pub overlap: Overlap,
@@ -69,7 +69,7 @@ pub enum Missed {
 }
 
 /// Further attempts after a failure.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retries {
     /// How many attempts beyond the first.
     pub max: u32,

@@ -232,6 +232,10 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         let seen = self.engine.look(run.record.state.container().unwrap_or(&name)).await?;
         // A stranger with its name: creating says so.
         let seen = seen.filter(|s| run.record.state.container().is_some() || self.is_its(run, s));
+        if run.record.outcome().is_some() {
+            // It was recorded when something broke off: what is left is to tidy up.
+            return Ok(Step::Done { container: seen.map(|seen| seen.id) });
+        }
         Ok(Entry::of(&run.record.state, seen).into())
     }
 

@@ -11,7 +11,7 @@ use super::output::{LogTarget, Output};
 use super::perform::Entry;
 use super::projection::Trailer;
 use crate::engine::{EngineError, Life, Runs, Seen};
-use crate::job::JobName;
+use crate::job::{Job, JobName};
 use crate::run::{Outcome, RunId, RunRecord, labels};
 use crate::store::{Store, Watermark};
 
@@ -22,6 +22,8 @@ pub struct Resume {
     pub record: RunRecord,
     /// Where it is entered.
     pub entry: Entry,
+    /// The definition that it began with, where it is known.
+    pub began_as: Option<Job>,
 }
 
 /// What recovery has found and done.
@@ -47,7 +49,7 @@ pub async fn recover<E: Runs>(
     process_started: DateTime<Utc>,
 ) -> Result<Recovered> {
     let decided = store.watermarks().await?;
-    let mut recovery = Recovery { engine, store, decided, done: Recovered::default() };
+    let mut recovery = Recovery { engine, store, identity, decided, done: Recovered::default() };
     let mut found: Vec<(RunId, Seen)> = Vec::new();
     let ids = engine.list(&identity.filter()).await.context("failed to list the containers of runs")?;
     fail::fail_point!("recover.listed");
@@ -58,8 +60,9 @@ pub async fn recover<E: Runs>(
             found.push((run, seen));
         }
     }
+    let mut definitions = store.definitions().await?;
     for record in store.unfinished().await? {
-        let at = found.iter().position(|(run, _)| *run == record.id);
+        let at = recovery.choose(&record, &found);
         let seen = match at {
             Some(at) => Some(found.swap_remove(at).1),
             // Its labels may be gone or changed; its id is not.
@@ -69,7 +72,8 @@ pub async fn recover<E: Runs>(
             },
         };
         let entry = Entry::of(&record.state, seen);
-        recovery.done.resumes.push(Resume { record, entry });
+        let began_as = definitions.remove(&record.id);
+        recovery.done.resumes.push(Resume { record, entry, began_as });
     }
     Ok(recovery.done)
 }
@@ -77,12 +81,32 @@ pub async fn recover<E: Runs>(
 struct Recovery<'a, E> {
     engine: &'a E,
     store: &'a Store,
+    identity: &'a Identity,
     /// The watermarks as they were found.
     decided: BTreeMap<JobName, Watermark>,
     done: Recovered,
 }
 
 impl<E: Runs> Recovery<'_, E> {
+    /// Which of the containers found is that of a run: the one that was marked, else the one that
+    /// has its name. Others that carry its labels were made by somebody else.
+    fn choose(&mut self, record: &RunRecord, found: &[(RunId, Seen)]) -> Option<usize> {
+        let mut of_run: Vec<usize> = (0..found.len()).filter(|at| found[*at].0 == record.id).collect();
+        let name = record.occurrence.container_name(&self.identity.stack);
+        of_run.sort_by_key(|at| {
+            let seen = &found[*at].1;
+            (record.state.container() != Some(seen.id.as_str()), seen.name != name)
+        });
+        // What was marked is the run, even if it is gone.
+        let marked = |at: &usize| record.state.container().is_none_or(|id| id == found[*at].1.id);
+        let chosen = of_run.first().copied().filter(marked);
+        for other in of_run.iter().filter(|at| Some(**at) != chosen) {
+            let name = &found[*other].1.name;
+            self.remark(format!("the container {name} carries the labels of run {}; it is left alone", record.id));
+        }
+        chosen
+    }
+
     /// Finds the row of a container, or makes one; `None` when it needs none or is done with.
     async fn place(&mut self, seen: &Seen, process_started: DateTime<Utc>) -> Result<Option<RunId>> {
         if let Some(parent) = seen.labels.get(labels::PARENT) {

@@ -13,14 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::comeback::Comeback;
 use super::container::{container_of_run, result_path};
-use super::guard::{self, Busy};
 use super::labels::Identity;
 use super::output::Output;
 use super::perform::{Entry, Limits, Order};
-use super::queued::Queued;
+use super::queued::Queue;
 use super::recovery::Resume;
 use super::stop_list::StopList;
-use super::task::{Shared, Task};
+use super::task::{Next, Shared, Task};
 use crate::config::{Installation, Settings};
 use crate::engine::Runs;
 use crate::job::{Action, Builtin, ContainerSpec, Job};
@@ -71,29 +70,30 @@ pub enum Event {
 /// What of a configuration holds for what: every main action, further attempts included, begins as
 /// the configuration in force says at that moment. What has begun goes on as it was begun, and so
 /// do the actions after it: they are of one run. So a job that is removed while it runs finishes;
-/// an attempt that was to follow is skipped, and what belongs after a failure is done. Definitions
-/// are not stored: after a restart of the scheduler the actions after an adopted run are those of
-/// the configuration in force.
+/// an attempt that was to follow is skipped, and what belongs after a failure is done. The
+/// definition of what has begun is stored with it, so that a restart changes nothing of this.
 pub struct Runner<E> {
     engine: Rc<E>,
-    store: Store,
-    output: Output,
-    room: Rc<Room>,
-    queue: BTreeMap<RunId, Queued>,
-    active: BTreeMap<RunId, Active>,
+    pub(super) store: Store,
+    pub(super) output: Output,
+    pub(super) room: Rc<Room>,
+    pub(super) queue: Queue,
+    pub(super) active: BTreeMap<RunId, Active>,
     comeback: Rc<Comeback<E>>,
     /// The one task that starts again what was stopped.
     keeping: JoinSet<()>,
-    tasks: JoinSet<(RunRecord, Vec<RunRecord>)>,
+    tasks: JoinSet<RunRecord>,
     ids: HashMap<Id, RunId>,
-    sender: mpsc::UnboundedSender<Event>,
+    pub(super) sender: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
-    again: Option<DateTime<Utc>>,
+    pub(super) again: Option<DateTime<Utc>>,
 }
 
-struct Active {
-    shared: Shared,
-    locks: Vec<String>,
+pub(super) struct Active {
+    pub(super) shared: Shared,
+    /// What follows from its end, as soon as that is durable.
+    next: Next,
+    pub(super) locks: Vec<String>,
     job: Option<Rc<Job>>,
     order: Order,
     /// As it was when the run was taken up.
@@ -112,7 +112,7 @@ impl<E: Runs + 'static> Runner<E> {
             store,
             output,
             room: Rc::new(room),
-            queue: BTreeMap::new(),
+            queue: Queue::default(),
             active: BTreeMap::new(),
             tasks: JoinSet::new(),
             ids: HashMap::new(),
@@ -130,9 +130,10 @@ impl<E: Runs + 'static> Runner<E> {
 
     /// Takes up what recovery has found: runs with a container at once, all others in their turn.
     pub fn adopt(&mut self, resumes: Vec<Resume>, jobs: &[Job]) {
-        for Resume { record, entry } in resumes {
+        for Resume { record, entry, began_as } in resumes {
             let waits = matches!(record.state, State::Planned { .. });
-            let job = jobs.iter().find(|job| job.name == record.occurrence.job).cloned().map(Rc::new);
+            let in_force = || jobs.iter().find(|job| job.name == record.occurrence.job).cloned();
+            let job = began_as.or_else(in_force).map(Rc::new);
             if waits && matches!(entry, Entry::Fresh | Entry::Created(_) | Entry::Unknown) {
                 // What has begun keeps its definition, as it would without the restart.
                 let begun = record.occurrence.attempt > 1 || record.occurrence.part > 0;
@@ -145,67 +146,20 @@ impl<E: Runs + 'static> Runner<E> {
 
     /// Takes rows that were planned. They begin at the next [`Runner::pump`] that lets them.
     pub fn enqueue(&mut self, rows: Vec<RunRecord>) {
-        self.queue.extend(rows.into_iter().map(|record| (record.id.clone(), Queued { record, began_as: None })));
+        self.follow_with(rows, None);
     }
 
-    /// Takes the rows that follow a run.
-    fn follow_with(&mut self, rows: Vec<RunRecord>, began_as: Option<&Rc<Job>>) {
-        let queued = |record: RunRecord| (record.id.clone(), Queued { record, began_as: began_as.cloned() });
-        self.queue.extend(rows.into_iter().map(queued));
-    }
-
-    /// Starts what may start, and notes what the others wait for. Gives the records of those that
-    /// were skipped. Call it after [`Runner::enqueue`] and after each event.
-    ///
-    /// # Errors
-    /// When the store cannot be written. What was started goes on.
-    pub async fn pump(&mut self, jobs: &[Job], now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
-        self.output.retry();
-        let decision = {
-            let planned: Vec<_> = self.queue.values().map(|queued| queued.waiting(jobs)).collect();
-            let rows: Vec<_> = self.active.values().map(|a| (a.shared.borrow().clone(), a.locks.as_slice())).collect();
-            let busy: Vec<Busy<'_>> = rows.iter().map(|(record, locks)| Busy { record, locks }).collect();
-            guard::decide(now, &planned, &busy, self.room.settings.max_running)
-        };
-        self.again = decision.again;
-        for id in decision.start {
-            if let Some(queued) = self.queue.remove(&id) {
-                let job = queued.definition(jobs).cloned().map(Rc::new);
-                self.spawn(queued.record, job, Entry::Fresh);
+    /// Takes the rows that follow a run. One that is here already is not taken twice.
+    pub(super) fn follow_with(&mut self, rows: Vec<RunRecord>, began_as: Option<&Rc<Job>>) {
+        for record in rows {
+            if !self.active.contains_key(&record.id) {
+                self.queue.insert(record, began_as.cloned());
             }
         }
-        // Not before: what was stopped for a run that goes on now stays down.
-        self.keep_services_up();
-        let mut skipped = Vec::new();
-        for (id, reason) in decision.skip {
-            // Before the skip, so that it is never lost: it is planned once however often.
-            let next = self.queue.get(&id).and_then(|attempt| attempt.given_up(reason, now));
-            let next = self.store.plan(next.into_iter().collect(), vec![], vec![], None).await?;
-            // Taken before the skip, which may fail: planned once more it would give no row.
-            let began_as = self.queue.get(&id).and_then(|attempt| attempt.began_as.clone());
-            if !next.is_empty() {
-                self.again = Some(now);
-            }
-            self.follow_with(next, began_as.as_ref());
-            fail::fail_point!("skip.due");
-            skipped.push(self.store.skip(&id, reason, now).await?);
-            fail::fail_point!("skip.stored");
-            self.queue.remove(&id);
-        }
-        for (id, why) in decision.wait {
-            if let Some(queued) = self.queue.get_mut(&id)
-                && let State::Planned { waiting } = &mut queued.record.state
-                && waiting.as_ref() != Some(&why)
-            {
-                self.store.waiting(&id, Some(why.clone())).await?;
-                *waiting = Some(why);
-            }
-        }
-        Ok(skipped)
     }
 
     /// Starts the task that brings services back, at the first pump and after a fault in it.
-    fn keep_services_up(&mut self) {
+    pub(super) fn keep_services_up(&mut self) {
         while let Some(ended) = self.keeping.try_join_next() {
             tracing::error!("what brings services back met a fault and begins again: {ended:?}");
         }
@@ -253,12 +207,19 @@ impl<E: Runs + 'static> Runner<E> {
 
     /// Runs under way.
     pub fn running(&self) -> Vec<RunStatus> {
-        self.active.values().map(|active| RunStatus::from(&*active.shared.borrow())).collect()
+        let status = |active: &Active| RunStatus::from(&*active.shared.borrow());
+        self.active.values().filter(|active| active.shared.borrow().outcome().is_none()).map(status).collect()
     }
 
-    /// Runs that wait.
+    /// Runs under way that may take as long as they like.
+    pub fn without_limit(&self) -> Vec<RunStatus> {
+        let all = self.active.values().filter(|active| active.order.limits.timeout.is_none());
+        all.map(|active| RunStatus::from(&*active.shared.borrow())).collect()
+    }
+
+    /// Runs that wait, in their order.
     pub fn waiting(&self) -> Vec<RunStatus> {
-        self.queue.values().map(|queued| RunStatus::from(&queued.record)).collect()
+        self.queue.iter().map(|queued| RunStatus::from(&queued.record)).collect()
     }
 
     /// The output writer.
@@ -273,7 +234,7 @@ impl<E: Runs + 'static> Runner<E> {
         self.output.stop().await;
     }
 
-    fn spawn(&mut self, mut record: RunRecord, job: Option<Rc<Job>>, entry: Entry) {
+    pub(super) fn spawn(&mut self, mut record: RunRecord, job: Option<Rc<Job>>, entry: Entry) {
         if let Some(job) = &job {
             record.log_file.get_or_insert_with(|| job.log_file.clone());
         } else {
@@ -284,6 +245,7 @@ impl<E: Runs + 'static> Runner<E> {
             order: order_for(&record, job.as_deref(), &self.room),
             job,
             shared: Shared::new(record.clone().into()),
+            next: Next::default(),
             room: Rc::clone(&self.room),
             panics: 0,
         };
@@ -302,6 +264,7 @@ impl<E: Runs + 'static> Runner<E> {
             room: Rc::clone(&active.room),
             events: self.sender.clone(),
             shared: Rc::clone(&active.shared),
+            next: Rc::clone(&active.next),
             job: active.job.clone(),
             order: active.order.clone(),
         };
@@ -309,16 +272,14 @@ impl<E: Runs + 'static> Runner<E> {
         self.ids.insert(handle.id(), run.clone());
     }
 
-    fn ended(
-        &mut self,
-        ended: std::result::Result<(Id, (RunRecord, Vec<RunRecord>)), tokio::task::JoinError>,
-    ) -> Option<Event> {
+    fn ended(&mut self, ended: std::result::Result<(Id, RunRecord), tokio::task::JoinError>) -> Option<Event> {
         match ended {
-            Ok((id, (record, next))) => {
+            Ok((id, record)) => {
                 self.ids.remove(&id);
                 fail::fail_point!("run.ended");
-                let began_as = self.active.remove(&record.id).and_then(|active| active.job);
-                self.follow_with(next, began_as.as_ref());
+                if let Some(active) = self.active.remove(&record.id) {
+                    self.follow_with(active.next.take(), active.job.as_ref());
+                }
                 Some(Event::Ended(Box::new(record)))
             }
             Err(error) => {

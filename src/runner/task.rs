@@ -21,6 +21,9 @@ use crate::store::Store;
 /// A run's record as far as it is known, for everyone who looks.
 pub(super) type Shared = Rc<RefCell<RunRecord>>;
 
+/// The rows that follow from a run's end. They outlive a task that meets a fault after it.
+pub(super) type Next = Rc<RefCell<Vec<RunRecord>>>;
+
 /// What a task needs.
 pub(super) struct Task<E> {
     pub(super) engine: Rc<E>,
@@ -30,16 +33,17 @@ pub(super) struct Task<E> {
     pub(super) room: Rc<Room>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) shared: Shared,
+    pub(super) next: Next,
     /// The job as it was when the run was taken up; `None` when it is gone.
     pub(super) job: Option<Rc<Job>>,
     pub(super) order: Order,
 }
 
 impl<E: Runs> Task<E> {
-    /// Performs the run to its end and gives the record and what follows from it. A store that
-    /// cannot be written is waited for: until then the container is the record.
-    pub(super) async fn run(self, mut entry: Entry) -> (RunRecord, Vec<RunRecord>) {
-        let planning = Planning { task: &self, next: RefCell::default() };
+    /// Performs the run to its end and gives the record. A store that cannot be written is waited
+    /// for: until then the container is the record.
+    pub(super) async fn run(self, mut entry: Entry) -> RunRecord {
+        let planning = Planning { task: &self };
         let performer = Performer {
             engine: &*self.engine,
             ledger: &planning,
@@ -57,7 +61,7 @@ impl<E: Runs> Task<E> {
             match performer.perform(record, &self.order, entry).await {
                 Ok(record) => {
                     self.comeback.release(&run).await;
-                    return (record, planning.next.into_inner());
+                    return record;
                 }
                 Err(error) => {
                     let what = format!("run {run} waits for its ledger: {error:#}");
@@ -97,7 +101,6 @@ impl<E: Runs> Task<E> {
 /// The store, with what follows from an outcome in the same commit, and with a word to the loop.
 struct Planning<'a, E> {
     task: &'a Task<E>,
-    next: RefCell<Vec<RunRecord>>,
 }
 
 impl<E> Planning<'_, E> {
@@ -108,7 +111,9 @@ impl<E> Planning<'_, E> {
 
 impl<E> Ledger for Planning<'_, E> {
     async fn starting(&self, run: &RunId, started: &Started) -> Result<()> {
-        self.task.store.starting(run, started).await?;
+        let begins = self.task.shared.borrow().occurrence.part == 0;
+        let definition = self.task.job.as_deref().filter(|_| begins).map(serde_json::to_string).transpose()?;
+        self.task.store.begin(run, started, definition).await?;
         self.change(|record| {
             record.state = State::Starting { container: started.container.clone() };
             record.container_name = Some(started.name.clone());
@@ -148,7 +153,8 @@ impl<E> Ledger for Planning<'_, E> {
         let job = self.task.job.as_deref();
         let next = job.map_or_else(Vec::new, |job| next::rows(record, job, Utc::now()));
         let next = self.task.store.finish(record, next).await?;
-        *self.next.borrow_mut() = next;
+        *self.task.next.borrow_mut() = next;
+        *self.task.shared.borrow_mut() = record.clone();
         Ok(())
     }
 }

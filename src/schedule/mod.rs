@@ -67,6 +67,11 @@ impl Schedule {
         Ok(Self { text: text.trim().to_owned(), zone, rule })
     }
 
+    /// Only on request.
+    pub fn manual() -> Self {
+        Self { text: "@manual".to_owned(), zone: Tz::UTC, rule: Rule::Manual }
+    }
+
     /// The text as it was written.
     pub fn text(&self) -> &str {
         &self.text

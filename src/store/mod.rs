@@ -3,6 +3,8 @@
 //! One thread owns the one connection that writes; [`Store`] is a handle to it that can be cloned.
 //! Whoever only looks (a command beside a daemon, a page) opens a [`Reader`] of its own.
 
+mod decide;
+mod definitions;
 mod lease;
 mod open;
 mod plan;
@@ -13,20 +15,19 @@ mod stopped;
 mod thread;
 mod write;
 
+pub use decide::{Decided, Settled, Skipped};
 pub use lease::{Lease, instance};
 pub use open::Opened;
 pub use read::{Filter, LastOutcome, Listed, Reader, Watermark};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::job::JobName;
-use crate::run::{
-    Ledger, Occurrence, RunId, RunRecord, SkipReason, SkipRow, Started, State, StopReason, Stopped, Trigger,
-};
+use crate::job::{Job, JobName};
+use crate::run::{Ledger, Occurrence, RunId, RunRecord, SkipRow, Started, State, StopReason, Stopped, Trigger};
 use crate::secret::Environment;
 use thread::{Durability, Thread};
 
@@ -113,27 +114,41 @@ impl Store {
         self.thread.write(Durability::Process, move |tx| plan::plan_manual(tx, job, env, trigger, now)).await
     }
 
-    /// Ends a planned run as skipped and gives its last state. Skips of one reason in a row become
-    /// one [`SkipRow`]; that of a run on request stays a row of its own.
+    /// Writes what was decided about rows that wait, in one transaction that reaches the disk where
+    /// a run has ended.
     ///
     /// # Errors
-    /// When there is no such run, or it is not *planned* any more.
-    pub async fn skip(&self, run: &RunId, reason: SkipReason, now: DateTime<Utc>) -> Result<RunRecord> {
-        let run = run.clone();
-        self.thread.write(Durability::Process, move |tx| write::skip(tx, &run, reason, now)).await
+    /// When it could not be written; nothing of it is then.
+    pub async fn decide(&self, decided: Decided, now: DateTime<Utc>) -> Result<Settled> {
+        let durability = if decided.finished.is_empty() { Durability::Process } else { Durability::Power };
+        self.thread.write(durability, move |tx| decide::decide(tx, decided, now)).await
     }
 
-    /// Notes what a planned run waits for.
+    /// As [`Ledger::starting`], together with the definition that the run begins with.
     ///
     /// # Errors
-    /// When there is no such run, or it is not *planned* any more.
-    pub async fn waiting(&self, run: &RunId, what: Option<String>) -> Result<()> {
-        let run = run.clone();
-        self.thread.write(Durability::Process, move |tx| write::waiting(tx, &run, what)).await
+    /// When it could not be written; nothing of it is then.
+    pub async fn begin(&self, run: &RunId, started: &Started, definition: Option<String>) -> Result<()> {
+        let (run, started) = (run.clone(), started.clone());
+        self.thread
+            .write(Durability::Process, move |tx| {
+                write::starting(tx, &run, started)?;
+                definition.map_or(Ok(()), |definition| definitions::keep(tx, &run, &definition))
+            })
+            .await
+    }
+
+    /// The definitions that unfinished runs have begun with, as far as they are known.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn definitions(&self) -> Result<HashMap<RunId, Job>> {
+        self.thread.read(definitions::all).await
     }
 
     /// Records an outcome together with the rows that follow from it (the next attempt, the next
-    /// action) in one commit that reaches the disk. Gives those of the rows that are new.
+    /// action) in one commit that reaches the disk. Gives those of the rows that wait now: they may have
+    /// been there before.
     ///
     /// # Errors
     /// When the record holds no outcome, or could not be written; nothing of it is then.
@@ -191,6 +206,15 @@ impl Store {
     /// When the store cannot be read.
     pub async fn last_outcomes(&self) -> Result<BTreeMap<JobName, LastOutcome>> {
         self.thread.read(read::last_outcomes).await
+    }
+
+    /// How long the last `last` runs of a job took that succeeded.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn took(&self, job: &JobName, last: usize) -> Result<Vec<TimeDelta>> {
+        let job = job.clone();
+        self.thread.read(move |c| read::took(c, &job, last)).await
     }
 
     /// Up to which instant the occurrences of each job are decided.
@@ -274,8 +298,7 @@ impl Store {
 
 impl Ledger for Store {
     async fn starting(&self, run: &RunId, started: &Started) -> Result<()> {
-        let (run, started) = (run.clone(), started.clone());
-        self.thread.write(Durability::Process, move |tx| write::starting(tx, &run, started)).await
+        self.begin(run, started, None).await
     }
 
     async fn running(&self, run: &RunId, at: DateTime<Utc>, deadline: Option<DateTime<Utc>>) -> Result<()> {

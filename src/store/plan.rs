@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{read, row};
 use crate::job::JobName;
-use crate::run::{Occurrence, RunRecord, SkipRow, Trigger};
+use crate::run::{Occurrence, RunRecord, SkipRow, State, Trigger};
 use crate::secret::Environment;
 
 pub(super) fn plan(
@@ -33,6 +33,22 @@ pub(super) fn insert_new(connection: &Connection, rows: Vec<RunRecord>) -> Resul
         }
     }
     Ok(new)
+}
+
+/// Inserts rows and gives those that are to run now: also one that was there before and still waits,
+/// for whoever inserted it may have died before it told.
+pub(super) fn in_force(connection: &Connection, rows: Vec<RunRecord>) -> Result<Vec<RunRecord>> {
+    let mut waiting = Vec::with_capacity(rows.len());
+    for record in rows {
+        if row::insert(connection, &record)? {
+            waiting.push(record);
+        } else if let Some(stored) = read::find(connection, &record.occurrence)?
+            && matches!(stored.state, State::Planned { .. })
+        {
+            waiting.push(stored);
+        }
+    }
+    Ok(waiting)
 }
 
 pub(super) fn plan_manual(

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{FILE, row};
@@ -206,6 +206,19 @@ pub(super) fn last_of_each_job(connection: &Connection) -> Result<Vec<RunRecord>
         )?);
     }
     Ok(last)
+}
+
+/// How long the last runs of a job's main action took that succeeded, the newest first.
+pub(super) fn took(connection: &Connection, job: &JobName, last: usize) -> Result<Vec<TimeDelta>> {
+    let records = row::all(
+        connection,
+        "SELECT document FROM runs WHERE job = ?1 AND part = 0 AND state = 'finished'
+         ORDER BY era DESC, planned_for DESC, part DESC, attempt DESC LIMIT ?2",
+        // Among twice as many will be enough that went well.
+        params![job.as_str(), i64::try_from(last.saturating_mul(2))?],
+    )?;
+    let well = records.iter().filter(|record| record.outcome().is_some_and(|outcome| outcome.is_success()));
+    Ok(well.filter_map(|r| Some(r.finished_at? - r.started_at?)).take(last).collect())
 }
 
 pub(super) fn watermarks(connection: &Connection) -> Result<BTreeMap<JobName, Watermark>> {

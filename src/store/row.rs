@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::run::{RunId, RunRecord};
+use crate::run::RunRecord;
 
 /// Inserts a record unless its id or its occurrence is there; gives whether it is new.
 pub(super) fn insert(connection: &Connection, record: &RunRecord) -> Result<bool> {
@@ -39,12 +39,6 @@ pub(super) fn update(connection: &Connection, record: &RunRecord) -> Result<()> 
             serde_json::to_string(record)?,
         ])
         .with_context(|| format!("failed to write run {}", record.id))?;
-    Ok(())
-}
-
-/// Removes a row.
-pub(super) fn delete(connection: &Connection, run: &RunId) -> Result<()> {
-    connection.prepare_cached("DELETE FROM runs WHERE id = ?1")?.execute([run.as_str()])?;
     Ok(())
 }
 

@@ -49,6 +49,15 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (run, container)
     ) STRICT;
 ",
+    "
+    CREATE TABLE definitions (
+        job         TEXT NOT NULL,
+        era         INTEGER NOT NULL,
+        planned_for INTEGER NOT NULL,
+        document    TEXT NOT NULL,
+        PRIMARY KEY (job, era, planned_for)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings a store to the newest schema. One from a newer release is left as it is.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::run::{Outcome, Stopped, Trigger};
+use crate::run::{Outcome, SkipReason, Stopped, Trigger};
 
 fn job(name: &str) -> JobName {
     JobName::new(name).unwrap()
@@ -64,6 +64,12 @@ async fn rows_outlive_the_process() {
     assert_eq!(Store::open_read_only(dir.path()).unwrap().get(&record.id).unwrap().unwrap().state.word(), "stopping");
 }
 
+async fn skip(store: &Store, record: &RunRecord, reason: SkipReason) -> RunRecord {
+    let skipped = vec![Skipped { record: record.clone(), reason, next: vec![] }];
+    let settled = store.decide(Decided { skipped, ..Decided::default() }, at(500)).await.unwrap();
+    settled.skipped.into_iter().next().unwrap().0
+}
+
 #[tokio::test]
 async fn steps_that_do_not_follow_are_refused() {
     let room = room();
@@ -75,7 +81,8 @@ async fn steps_that_do_not_follow_are_refused() {
     room.store.starting(&record.id, &mark()).await.unwrap();
     let other = Started { container: "c2".to_owned(), ..mark() };
     assert!(room.store.starting(&record.id, &other).await.is_err(), "marked with another container");
-    assert!(room.store.skip(&record.id, SkipReason::Overlap, at(61)).await.is_err(), "it runs");
+    skip(&room.store, &record, SkipReason::Overlap).await;
+    assert_eq!(room.store.get(&record.id).await.unwrap().unwrap().state.word(), "starting", "it runs");
     let done = finished(record.clone(), Outcome::Succeeded);
     room.store.finish(&done, vec![]).await.unwrap();
     room.store.finish(&done, vec![]).await.unwrap();
@@ -93,7 +100,58 @@ async fn an_outcome_and_what_follows_from_it_are_one_commit() {
     retry.due = at(75);
     let failed = finished(record, Outcome::Failed { code: 1, oom: false });
     assert_eq!(room.store.finish(&failed, vec![retry.clone()]).await.unwrap(), std::slice::from_ref(&retry));
-    assert_eq!(room.store.unfinished().await.unwrap(), [retry]);
+    assert_eq!(room.store.unfinished().await.unwrap(), std::slice::from_ref(&retry));
+    // Once more, by somebody who does not know that it was done: what waits is told again.
+    let again = RunRecord { id: RunId::random(), ..retry.clone() };
+    assert_eq!(room.store.finish(&failed, vec![again.clone()]).await.unwrap(), std::slice::from_ref(&retry));
+    room.store.starting(&retry.id, &mark()).await.unwrap();
+    assert_eq!(room.store.finish(&failed, vec![again]).await.unwrap(), [], "it has begun");
+}
+
+#[tokio::test]
+async fn a_definition_is_kept_until_nothing_follows() {
+    let room = room();
+    let record = row("a", 60);
+    room.store.plan(vec![record.clone(), row("b", 60)], vec![], vec![], None).await.unwrap();
+    let schedule = crate::schedule::Schedule::parse("@hourly", chrono_tz::UTC, "a").unwrap();
+    let action = crate::job::Action::Run(Box::default());
+    let mut kept = Job::new(job("a"), schedule, action, crate::job::Policy::default());
+    kept.policy.timeout = None;
+    let text = serde_json::to_string(&kept).unwrap();
+    room.store.begin(&record.id, &mark(), Some(text)).await.unwrap();
+    kept.schedule = crate::schedule::Schedule::manual();
+    let retry = RunRecord { occurrence: Occurrence { attempt: 2, ..record.occurrence.clone() }, ..row("a", 60) };
+    room.store.finish(&finished(record, Outcome::Lost), vec![retry.clone()]).await.unwrap();
+    assert_eq!(room.store.definitions().await.unwrap(), [(retry.id.clone(), kept.clone())].into());
+    skip(&room.store, &retry, SkipReason::Removed).await;
+    assert_eq!(room.store.definitions().await.unwrap(), [].into());
+    // One that this release cannot read counts as none.
+    let other = room.store.unfinished().await.unwrap().remove(0);
+    room.store.begin(&other.id, &mark(), Some("{\"name\":7}".to_owned())).await.unwrap();
+    assert_eq!(room.store.definitions().await.unwrap(), [].into());
+}
+
+#[tokio::test]
+async fn what_was_decided_is_one_commit() {
+    let room = room();
+    let rows: Vec<_> = [60, 120, 180].map(|s| row("a", s)).into();
+    room.store.plan(rows.clone(), vec![], vec![], None).await.unwrap();
+    let mut waits = rows[0].clone();
+    waits.state = State::Planned { waiting: Some("a free place".to_owned()) };
+    let decided = Decided {
+        waiting: vec![waits.clone()],
+        skipped: vec![Skipped { record: rows[1].clone(), reason: SkipReason::Overlap, next: vec![] }],
+        finished: vec![(finished(rows[2].clone(), Outcome::CouldNotStart("x".to_owned())), vec![])],
+    };
+    let settled = room.store.decide(decided, at(500)).await.unwrap();
+    assert_eq!((settled.waiting, settled.skipped.len(), settled.finished.len()), (vec![waits.state.clone()], 1, 1));
+    assert_eq!(room.store.unfinished().await.unwrap(), [waits]);
+    // What ends without an outcome is refused, and the rest with it.
+    let mut waits = rows[0].clone();
+    waits.state = State::Planned { waiting: None };
+    let decided = Decided { waiting: vec![waits], skipped: vec![], finished: vec![(rows[0].clone(), vec![])] };
+    assert!(room.store.decide(decided, at(500)).await.is_err());
+    assert_ne!(room.store.unfinished().await.unwrap()[0].state, State::Planned { waiting: None });
 }
 
 #[tokio::test]
@@ -103,11 +161,11 @@ async fn skips_of_one_reason_in_a_row_are_one_row() {
     let rows: Vec<_> = [60, 120, 180, 240, 300].map(|s| row("a", s)).into();
     store.plan(rows.clone(), vec![], vec![], None).await.unwrap();
     for record in &rows[..3] {
-        let gone = store.skip(&record.id, SkipReason::Overlap, at(500)).await.unwrap();
+        let gone = skip(store, record, SkipReason::Overlap).await;
         assert_eq!(gone.outcome(), Some(&Outcome::Skipped(SkipReason::Overlap)));
     }
     store.finish(&finished(rows[3].clone(), Outcome::Succeeded), vec![]).await.unwrap();
-    store.skip(&rows[4].id, SkipReason::Overlap, at(500)).await.unwrap();
+    skip(store, &rows[4], SkipReason::Overlap).await;
     store.plan(vec![], vec![SkipRow::one(job("a"), at(360), SkipReason::Missed)], vec![], None).await.unwrap();
     let shown: Vec<String> = store
         .runs(Filter::default())
@@ -249,7 +307,7 @@ async fn a_store_of_the_release_before_is_brought_up_to_date() {
     store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
     drop(store);
     let old = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
-    old.execute_batch("DROP TABLE stopped; PRAGMA user_version = 1").unwrap();
+    old.execute_batch("DROP TABLE stopped; DROP TABLE definitions; PRAGMA user_version = 1").unwrap();
     drop(old);
     let store = Store::open(dir.path(), &lease).unwrap().store;
     assert_eq!(store.unfinished().await.unwrap(), [record]);

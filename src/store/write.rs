@@ -1,11 +1,10 @@
 //! Rows that change. Each function checks that the step follows from the state that is stored.
 
 use anyhow::{Context, Result, bail, ensure};
-use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::{plan, read, row};
-use crate::run::{Outcome, RunId, RunRecord, SkipReason, SkipRow, Started, State, Trigger};
+use super::{definitions, plan, read, row};
+use crate::run::{RunId, RunRecord, Started, State};
 use crate::secret::Environment;
 
 fn get(connection: &Connection, run: &RunId) -> Result<RunRecord> {
@@ -36,33 +35,6 @@ pub(super) fn advance(connection: &Connection, run: &RunId, step: impl FnOnce(&m
     row::update(connection, &record)
 }
 
-pub(super) fn waiting(connection: &Connection, run: &RunId, what: Option<String>) -> Result<()> {
-    let mut record = get(connection, run)?;
-    let State::Planned { waiting } = &mut record.state else {
-        bail!("run {run} is {} and waits for nothing", record.state.word());
-    };
-    *waiting = what;
-    row::update(connection, &record)
-}
-
-pub(super) fn skip(connection: &Connection, run: &RunId, reason: SkipReason, now: DateTime<Utc>) -> Result<RunRecord> {
-    let mut record = get(connection, run)?;
-    ensure!(matches!(record.state, State::Planned { .. }), "run {run} is {} already", record.state.word());
-    record.state = State::Finished(Outcome::Skipped(reason));
-    record.finished_at = Some(now);
-    record.extra_env = Environment(record.extra_env.masked());
-    if record.trigger == Trigger::Manual {
-        row::update(connection, &record)?;
-    } else {
-        // The watermark stands above it, so that the occurrence cannot come back.
-        row::delete(connection, run)?;
-        let occurrence = &record.occurrence;
-        plan::raise(connection, &occurrence.job, occurrence.planned_for, occurrence.era)?;
-        plan::add_skips(connection, &SkipRow::one(occurrence.job.clone(), occurrence.planned_for, reason))?;
-    }
-    Ok(record)
-}
-
 pub(super) fn finish(connection: &Connection, mut record: RunRecord, next: Vec<RunRecord>) -> Result<Vec<RunRecord>> {
     ensure!(record.outcome().is_some(), "run {} has no outcome to record", record.id);
     // The run is over: what it was given in secret is needed no more.
@@ -75,7 +47,9 @@ pub(super) fn finish(connection: &Connection, mut record: RunRecord, next: Vec<R
         row::update(connection, &record)?;
     }
     fail::fail_point!("run.recording");
-    plan::insert_new(connection, next)
+    let next = plan::in_force(connection, next)?;
+    definitions::drop_done(connection, &record.occurrence)?;
+    Ok(next)
 }
 
 pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<()> {

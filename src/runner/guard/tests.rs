@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::job::{Action, Builtin, Policy};
-use crate::run::{Occurrence, State};
+use crate::job::Policy;
+use crate::run::{RunId, State};
 use crate::schedule::Schedule;
 use proptest::prelude::*;
 
@@ -35,16 +35,16 @@ fn running(name: &str, seconds: i64) -> RunRecord {
 
 fn waiting<'a>(planned: &'a [RunRecord], jobs: &'a [Job]) -> Vec<Waiting<'a>> {
     let job = |record: &RunRecord| jobs.iter().find(|job| job.name == record.occurrence.job);
-    planned.iter().map(|record| Waiting { record, job: job(record) }).collect()
+    planned.iter().map(|record| Waiting { record, job: job(record), locked_since: None }).collect()
 }
 
 fn shown(now: i64, planned: &[RunRecord], busy: &[RunRecord], jobs: &[Job], cap: usize) -> Vec<String> {
     let locks_of = |r: &RunRecord| jobs.iter().find(|j| j.name == r.occurrence.job).unwrap().policy.locks.as_slice();
     let busy: Vec<Busy<'_>> = busy.iter().map(|record| Busy { record, locks: locks_of(record) }).collect();
     let decision = decide(at(now), &waiting(planned, jobs), &busy, cap);
-    let start = decision.start.iter().map(|id| format!("start {id}"));
-    let wait = decision.wait.iter().map(|(id, why)| format!("{id} waits for {why}"));
-    let skip = decision.skip.iter().map(|(id, why)| format!("skip {id}: {why}"));
+    let start = decision.start.iter().map(|row| format!("start {}", row.id));
+    let wait = decision.wait.iter().map(|(row, why)| format!("{} waits for {why}", row.id));
+    let skip = decision.skip.iter().map(|(row, why)| format!("skip {}: {why}", row.id));
     start.chain(wait).chain(skip).collect()
 }
 
@@ -60,7 +60,7 @@ fn overlap_of_a_job_with_itself() {
         (
             Overlap::Skip,
             Manual,
-            vec!["a20 waits for the run of 1970-01-01T00:00:10Z", "a30 waits for the run of 1970-01-01T00:00:10Z"],
+            vec!["a20 waits for the run of 1970-01-01T00:00:10Z", "a30 waits for the run of 1970-01-01T00:00:20Z"],
         ),
     ] {
         let planned = [row("a", 20, trigger), row("a", 30, trigger)];
@@ -95,7 +95,7 @@ fn locks_are_taken_in_order() {
         [
             "start free40",
             "backup20 waits for the lock stack, held by deploy of 1970-01-01T00:00:10Z",
-            "rotate30 waits for the lock logs, which is first in line: backup of 1970-01-01T00:00:20Z",
+            "rotate30 waits for the lock logs, after backup of 1970-01-01T00:00:20Z",
         ]
     );
 }
@@ -121,6 +121,72 @@ fn catching_up_takes_one_at_a_time() {
             "a20 waits for the run of 1970-01-01T00:00:10Z",
         ]
     );
+}
+
+#[test]
+fn catching_up_goes_by_kind() {
+    let mut deploy = job("autodeploy", Overlap::Skip, &[]);
+    deploy.action = Action::Builtin(Builtin::Autodeploy);
+    let run = Action::Run(Box::default());
+    let [mut backup, mut rest] = ["backup", "rest"].map(|name| job(name, Overlap::Skip, &[]));
+    (backup.action, rest.action) = (run.clone(), run);
+    let jobs = [rest, deploy, backup, job("logrotate", Overlap::Skip, &[])];
+    let planned: Vec<_> = jobs.iter().zip(1..).map(|(job, n)| row(job.name.as_str(), n, Missed)).collect();
+    assert_eq!(
+        shown(99, &planned, &[], &jobs, 9),
+        [
+            "start logrotate4",
+            "backup3 waits for its turn to catch up, after logrotate of 1970-01-01T00:00:04Z",
+            "autodeploy2 waits for its turn to catch up, after backup of 1970-01-01T00:00:03Z",
+            "rest1 waits for its turn to catch up, after autodeploy of 1970-01-01T00:00:02Z",
+        ]
+    );
+}
+
+#[test]
+fn a_lock_is_waited_for_no_longer_than_the_run_may_take() {
+    let mut late = job("late", Overlap::Skip, &["stack"]);
+    late.policy.timeout = Some(Duration::from_secs(60));
+    let mut legacy = job("legacy", Overlap::Skip, &["stack"]);
+    legacy.policy.timeout = None;
+    let holder = running("holder", 1);
+    let busy = [Busy { record: &holder, locks: &["stack".to_owned()] }];
+    let rows = [row("late", 10, Due), row("legacy", 11, Due)];
+    let at_instant = |now: i64, since: Option<i64>| {
+        let jobs = [&late, &legacy];
+        let rows = rows.iter().zip(jobs);
+        let rows: Vec<_> =
+            rows.map(|(record, job)| Waiting { record, job: Some(job), locked_since: since.map(at) }).collect();
+        let decision = decide(at(now), &rows, &busy, 9);
+        let waits: Vec<_> = decision.wait.iter().map(|(row, _)| row.id.to_string()).collect();
+        let given_up: Vec<_> = decision.give_up.iter().map(|(row, why)| format!("{}: {why}", row.id)).collect();
+        (waits, given_up, decision.again)
+    };
+    let both = vec!["late10".to_owned(), "legacy11".to_owned()];
+    assert_eq!(at_instant(20, None), (both.clone(), vec![], Some(at(80))), "from when it is first seen to wait");
+    assert_eq!(at_instant(79, Some(20)), (both, vec![], Some(at(80))));
+    let why = "late10: it waited 60 s for the lock stack, held by holder of 1970-01-01T00:00:01Z";
+    let (waits, given_up, _) = at_instant(80, Some(20));
+    assert_eq!((waits, given_up), (vec!["legacy11".to_owned()], vec![why.to_owned()]));
+}
+
+/// Whatever the line, a reason changes for those alone whose turn it is: it is written once.
+#[test]
+fn reasons_stay_as_they_are_while_others_get_their_turn() {
+    let jobs = [job("a", Overlap::Allow, &["l"]), job("b", Overlap::Skip, &[])];
+    let mut planned: Vec<_> = (10..60).map(|n| row(if n % 2 == 0 { "a" } else { "b" }, n, Manual)).collect();
+    let mut busy = vec![running("a", 1), running("b", 2)];
+    let mut before = shown(99, &planned, &busy, &jobs, 9);
+    for _ in 0..10 {
+        busy = planned.drain(..2).collect();
+        for row in &mut busy {
+            row.state = State::Starting { container: "c".to_owned() };
+        }
+        let after = shown(99, &planned, &busy, &jobs, 9);
+        let changed = after.iter().filter(|line| !before.contains(line)).count();
+        assert!(changed <= 2, "{changed} of {}: {after:?}", after.len());
+        before = after;
+    }
 }
 
 #[test]
@@ -193,8 +259,9 @@ proptest! {
             let decision = decide(at(60), &waiting(&planned, &jobs), &held, cap);
             prop_assert_eq!(decision.start.len() + decision.wait.len() + decision.skip.len(), planned.len());
             prop_assert!(!busy.is_empty() || planned.is_empty() || decision.wait.len() < planned.len(), "stuck");
-            let started: Vec<RunRecord> = planned.iter().filter(|r| decision.start.contains(&r.id)).cloned().collect();
-            planned.retain(|r| decision.wait.iter().any(|(id, _)| *id == r.id));
+            let started: Vec<RunRecord> = decision.start.iter().map(|r| (*r).clone()).collect();
+            let waits: Vec<RunId> = decision.wait.iter().map(|(r, _)| r.id.clone()).collect();
+            planned.retain(|r| waits.contains(&r.id));
             busy.extend(started);
             prop_assert!(busy.len() <= cap);
             for lock in ["x", "y"] {
