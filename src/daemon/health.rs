@@ -10,6 +10,7 @@ use crate::run::{Health, Reason};
 #[derive(Debug, Default)]
 pub struct Reasons {
     standing: BTreeMap<&'static str, (Health, Reason)>,
+    changed: bool,
 }
 
 /// A kind of trouble: its code, how bad it is, what Tender does next, and the one command.
@@ -95,6 +96,13 @@ pub mod troubles {
         next: "goes on as it is",
         command: "docker-compose up -d --build scheduler",
     };
+    /// A run without a time limit takes far longer than usual.
+    pub const RUN_STUCK: Trouble = Trouble {
+        code: "run-stuck",
+        health: Health::Degraded,
+        next: "leaves it alone; a `timeout` in its definition would end it",
+        command: "tender status",
+    };
     /// A service that was stopped for a run cannot be started again.
     pub const SERVICE_STILL_STOPPED: Trouble = Trouble {
         code: "service-still-stopped",
@@ -123,6 +131,7 @@ pub mod troubles {
         DEPLOY_FAILED,
         DEPLOY_BLOCKED,
         SCHEDULER_BEHIND,
+        RUN_STUCK,
         SERVICE_STILL_STOPPED,
         TICK_LOST,
     ];
@@ -145,12 +154,18 @@ impl Reasons {
             next: trouble.next.to_owned(),
             command: trouble.command.to_owned(),
         };
+        self.changed |= self.standing.get(trouble.code).is_none_or(|(_, before)| *before != reason);
         self.standing.insert(trouble.code, (trouble.health, reason));
     }
 
     /// Notes that a trouble is over.
     pub fn clear(&mut self, trouble: Trouble) {
-        self.standing.remove(trouble.code);
+        self.changed |= self.standing.remove(trouble.code).is_some();
+    }
+
+    /// Whether anything has changed since it was asked last.
+    pub const fn has_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.changed, false)
     }
 
     /// The worst of what stands.
@@ -178,11 +193,12 @@ mod tests {
     #[test]
     fn the_worst_trouble_counts_and_keeps_its_begin() {
         let mut reasons = Reasons::default();
-        assert_eq!(reasons.health(), Health::Ok);
+        assert_eq!((reasons.health(), reasons.has_changed()), (Health::Ok, false));
         reasons.raise_since(troubles::CONFIG_REFUSED, "one", DateTime::UNIX_EPOCH);
         reasons.raise(troubles::CONFIG_REFUSED, "two");
         assert_eq!(reasons.list()[0].since, DateTime::UNIX_EPOCH);
         assert_eq!(reasons.list()[0].what, "two");
+        assert_eq!((reasons.has_changed(), reasons.has_changed()), (true, false));
         assert_eq!(reasons.health(), Health::Degraded);
         reasons.raise(troubles::STORE_UNWRITABLE, "disk full");
         assert_eq!(reasons.health(), Health::Failing);

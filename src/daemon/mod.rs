@@ -57,7 +57,7 @@ async fn run(options: ServeOptions) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let watchdog = Watchdog::start()?;
 
-    let docker = Docker::connect(options.process_env.get("DOCKER_HOST").map(String::as_str))?;
+    let docker = Docker::connect_and_listen(options.process_env.get("DOCKER_HOST").map(String::as_str))?;
     let engine = watchdog.attend(docker.info()).await?;
     tracing::info!(version = %engine.version, api = %engine.api, "the engine answers");
     if !options.compose_dir.is_dir() {
@@ -124,7 +124,7 @@ async fn run(options: ServeOptions) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
     }
     // Nobody is answered before there is something to say.
-    daemon.show().await;
+    daemon.show();
     let serving = tokio::spawn(async move {
         if let Err(error) = serve_control(&socket, control).await {
             tracing::error!("nobody can be answered at {}: {error:#}", socket.display());
@@ -136,8 +136,9 @@ async fn run(options: ServeOptions) -> Result<()> {
     tracing::info!("armed");
     loop {
         watchdog.turn();
-        daemon.show().await;
+        daemon.show();
         let next = daemon.next_due();
+        let picture = daemon.next_picture();
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -153,8 +154,13 @@ async fn run(options: ServeOptions) -> Result<()> {
             event = daemon.next_event() => watchdog.attend(daemon.on_event(event)).await,
             Some(command) = inbox.recv() => daemon.on_command(command).await,
             Some(look) = looks.recv() => watchdog.attend(daemon.on_look(look)).await,
-            _ = housekeeping.tick() => watchdog.attend(daemon.housekeeping()).await,
+            _ = housekeeping.tick() => {
+                watchdog.attend(daemon.housekeeping()).await;
+                continue;
+            }
+            () = at(picture) => continue,
         }
+        daemon.touch();
     }
     tracing::info!("stopping: runs go on in their containers and are taken up at the next start");
     serving.abort();
@@ -166,6 +172,14 @@ async fn run(options: ServeOptions) -> Result<()> {
         tracing::warn!("not everything could be flushed in time; the next start reads it again from the engine");
     }
     Ok(())
+}
+
+/// Waits for an instant, for ever without one.
+async fn at(instant: Option<tokio::time::Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Folders of the host that lie inside at their own path.

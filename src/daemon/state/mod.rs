@@ -3,6 +3,8 @@
 mod armed;
 mod deploys;
 mod reload;
+mod show;
+mod stuck;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -16,7 +18,6 @@ use crate::config::{Installation, LoadError, Loaded};
 use crate::daemon::configuration::{InForce, Look, Looks, View, Watch};
 use crate::daemon::health::{Reasons, troubles};
 use crate::daemon::options::ServeOptions;
-use crate::daemon::snapshot;
 use crate::engine::{Host, Runs};
 use crate::job::JobName;
 use crate::run::{Command, RunId, RunRecord, SkipRow, Snapshot, Trigger};
@@ -26,7 +27,7 @@ use crate::runner::recovery::{finish_output, recover};
 use crate::runner::shelf::Shelf;
 use crate::runner::{Event, Room, Runner};
 use crate::scheduler::{Plan, Planner};
-use crate::store::{Lease, Opened, Store};
+use crate::store::{LastOutcome, Lease, Opened, Store};
 
 /// A host that has been up for less than this, in seconds, has just booted.
 const BOOT: i64 = 600;
@@ -45,7 +46,9 @@ pub(in crate::daemon) struct Daemon<E> {
     planner: Option<Planner>,
     in_force: Option<InForce>,
     reasons: Reasons,
-    last: HashMap<JobName, RunRecord>,
+    last: HashMap<JobName, LastOutcome>,
+    shown: show::Shown,
+    stuck: stuck::Watched,
     /// Where looks at the configuration come back.
     found: mpsc::Sender<Look>,
     looks: Looks,
@@ -96,6 +99,8 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             in_force: None,
             reasons,
             last: HashMap::new(),
+            shown: show::Shown::default(),
+            stuck: stuck::Watched::default(),
             found,
             looks: Looks::default(),
             watch: Watch::new(view),
@@ -150,6 +155,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         self.runner = Some(runner);
         self.look_at_deploys().await;
 
+        self.last = self.store.last_outcomes().await?.into_iter().collect();
         let now = Utc::now();
         let armed = self.store.meta_get(armed::KEY).await?;
         let watermarks = armed::watermarks(self.store.watermarks().await?, armed.as_deref());
@@ -325,8 +331,10 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         }
         let is_deploy = self.is_deploy(&job);
         self.reasons.clear(troubles::RUN_IN_TROUBLE);
-        if record.occurrence.part == 0 {
-            self.last.insert(job, record.clone());
+        if let (0, Some(outcome)) = (record.occurrence.part, record.outcome().cloned()) {
+            let last = LastOutcome { outcome, finished_at: record.finished_at };
+            self.shown.board().ended(&job, &last);
+            self.last.insert(job, last);
         }
         if is_deploy {
             self.after_deploy(&record).await;
@@ -370,22 +378,11 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         for plan in std::mem::take(&mut self.unwritten) {
             self.write(plan).await;
         }
+        self.look_for_stuck_runs().await;
         self.look_if_worth_it().await;
-    }
-
-    /// Draws the picture anew, for those who look.
-    pub(in crate::daemon) async fn show(&mut self) {
-        let unfinished = self.store.unfinished().await.unwrap_or_default();
-        let picture = snapshot::draw(
-            self.in_force.as_ref(),
-            &unfinished,
-            &self.last,
-            &self.reasons,
-            self.lease.generation(),
-            Utc::now(),
-        );
-        // Sent even when it is the same: whoever waits for a run looks it up again at each picture.
-        self.pictures.send_replace(picture);
+        if self.reasons.has_changed() {
+            self.touch();
+        }
     }
 
     /// Makes durable what is only in memory.

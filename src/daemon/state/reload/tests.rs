@@ -127,7 +127,8 @@ async fn a_reload_is_in_force_as_a_whole_and_says_what_changed() {
         let armed: Vec<_> = running.daemon.planner.as_ref().unwrap().armed().map(ToString::to_string).collect();
         assert!(armed.contains(&"b".to_owned()) && !armed.contains(&"a".to_owned()), "{armed:?}");
         assert_eq!(running.daemon.loaded().unwrap().settings.log_format, LogFormat::Json);
-        running.daemon.show().await;
+        running.daemon.touch();
+        running.daemon.show();
         assert_eq!(running.snapshot.borrow().jobs.len(), 3);
         assert!(running.snapshot.borrow().configured_at.is_some());
     })
