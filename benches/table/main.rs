@@ -9,9 +9,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod exec;
+mod house;
 mod load;
+mod many;
 mod probe;
 mod proxy;
+mod run;
 mod samples;
 mod stack;
 mod sweep;
@@ -38,7 +41,9 @@ struct Figure {
 const FIGURES: &[Figure] = &[
     Figure { name: "exec", measure: exec::measure },
     Figure { name: "load", measure: load::measure },
+    Figure { name: "many", measure: many::measure },
     Figure { name: "probe", measure: probe::measure },
+    Figure { name: "run", measure: run::measure },
     Figure { name: "sweep", measure: sweep::measure },
 ];
 
