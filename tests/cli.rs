@@ -240,6 +240,14 @@ fn the_container_of_a_run_can_be_looked_at() {
     let stack = Stack::new(JOBS);
     let container = stack.run(&["run", "backup", "--dry-run", "-e", "A=1"]).ends(0).json();
     assert_eq!((&container["image"], &container["env"]["A"]), (&json!("postgres:16"), &json!("1")));
+    let name = container["name"].as_str().unwrap();
+    assert!(name.starts_with("tender-") && name.ends_with("-<yyyymmddThhmmssZ>"), "{name}");
+    assert_eq!(
+        (&container["labels"]["tender.job"], &container["labels"]["tender.run"]),
+        (&json!("backup"), &json!("<run>"))
+    );
+    assert_eq!((&container["env"]["TENDER_RUN"], &container["stop"]), (&json!("<run>"), &json!([])));
+    stack.run(&["run", "backup", "--dry-run", "-e", "A"]).ends(2).complains("expected NAME=VALUE");
     stack.run(&["run", "bakcup", "--dry-run"]).ends(2).complains("did you mean \"backup\"?");
 }
 
@@ -321,9 +329,14 @@ fn a_schedule_is_explained_in_one_line() {
 #[test]
 fn without_a_scheduler_what_needs_one_ends_with_69_and_health_with_1() {
     let stack = Stack::new(JOBS);
-    for command in
-        [&["status"][..], &["status", "--json"], &["reload"], &["run", "backup"], &["run", "backup", "--wait"]]
-    {
+    for command in [
+        &["status"][..],
+        &["status", "--json"],
+        &["reload"],
+        &["run", "backup"],
+        &["run", "backup", "--wait"],
+        &["stop", "backup"],
+    ] {
         let ended = stack.run(command).ends(69).complains("no scheduler answers");
         assert_eq!(ended.out, "");
     }

@@ -51,6 +51,8 @@ pub(super) enum Cmd {
     Explain(Explain),
     /// Run a job now
     Run(Run),
+    /// End a run: one that waits never begins, any other is stopped
+    Stop(Stop),
     /// List runs, newest first
     Runs(Runs),
     /// Show the log of a job, or the output of one run
@@ -150,6 +152,18 @@ pub(super) struct Run {
     /// Environment for this run only
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     pub(super) env: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(super) form: Form,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Stop {
+    /// A run's id, or a job's name where it has one run
+    #[arg(value_name = "RUN|JOB")]
+    pub(super) what: String,
+    /// Wait until it has ended
+    #[arg(long)]
+    pub(super) wait: bool,
     #[command(flatten)]
     pub(super) form: Form,
 }

@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::args::Form;
 use super::context::Context;
-use super::{document, exit, instant, load};
+use super::{document, instant, load};
 use crate::job::{Action, Job};
 use crate::secret::Environment;
 
@@ -53,18 +53,4 @@ fn what(action: &Action) -> String {
         Action::Builtin(builtin) => format!("built-in {builtin}"),
         Action::Host(host) => format!("as {} on the host", host.user),
     }
-}
-
-/// `tender run --dry-run`: the exact container of a job.
-pub(super) async fn dry_run(context: &Context, name: &str, env: &[(String, String)]) -> anyhow::Result<u8> {
-    let loaded = load::loaded(context).await?;
-    let Some(job) = loaded.job(name) else {
-        let known = loaded.jobs.iter().map(|job| job.name.as_str());
-        return Err(super::failure::Failure::usage(super::control::no_job(name, known)));
-    };
-    let installation = load::installation(context).await;
-    let extra = Environment(env.iter().cloned().collect());
-    let container = load::container(&job.action, &extra, Some(job), &loaded, &installation);
-    context.out.json(&document::container(&container, &loaded.masking()))?;
-    Ok(exit::DONE)
 }

@@ -11,6 +11,7 @@ mod deploys;
 mod describe;
 mod diagnostic;
 mod document;
+mod dry_run;
 mod effective;
 pub mod exit;
 mod explain;
@@ -30,6 +31,7 @@ mod run;
 mod runs;
 mod serve;
 mod status;
+mod stop;
 mod tail;
 
 use std::process::ExitCode;
@@ -70,6 +72,7 @@ fn perform(command: Cmd, context: &Context) -> anyhow::Result<u8> {
         Cmd::Next(args) => context.block_on(next::next(context, &args)),
         Cmd::Explain(args) => context.block_on(explain::explain(context, &args)),
         Cmd::Run(args) => context.block_on(run::run(context, &args)),
+        Cmd::Stop(args) => context.block_on(stop::stop(context, &args)),
         Cmd::Runs(args) => context.block_on(runs::runs(context, &args)),
         Cmd::Logs(args) => context.block_on(logs::logs(context, &args)),
         Cmd::Status(args) => context.block_on(status::status(context, &args)),

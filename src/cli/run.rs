@@ -10,7 +10,7 @@ use super::control::no_job;
 use super::failure::Failure;
 use super::output::Output;
 use super::tail::Changes;
-use super::{exit, jobs, out};
+use super::{dry_run, exit, out};
 use crate::job::JobName;
 use crate::run::{Outcome, RunId};
 use crate::web::{CallError, Client, RunReply, RunRequest};
@@ -22,7 +22,7 @@ const ABSENCE_LOOK: Duration = Duration::from_millis(500);
 /// `tender run`.
 pub(super) async fn run(context: &Context, args: &Run) -> anyhow::Result<u8> {
     if args.dry_run {
-        return jobs::dry_run(context, &args.job, &args.env).await;
+        return dry_run::dry_run(context, &args.job, &args.env).await;
     }
     let client = context.scheduler()?;
     let snapshot = client.status().await?;
@@ -31,10 +31,15 @@ pub(super) async fn run(context: &Context, args: &Run) -> anyhow::Result<u8> {
     };
     let id = start(&client, &job.name, args).await?;
     if !args.wait {
+        // It runs whatever becomes of this question.
+        let waiting = client.look(&id).await.ok().and_then(|reply| reply.waiting);
         if args.form.json {
-            context.out.json(&serde_json::json!({"id": id, "job": job.name}))?;
+            context.out.json(&serde_json::json!({"id": id, "job": job.name, "waiting": waiting}))?;
         } else {
             context.out.line(&id)?;
+            if let Some(why) = waiting {
+                out::remark(format!("tender: the run waits: {why}"));
+            }
         }
         return Ok(exit::DONE);
     }
@@ -65,7 +70,7 @@ async fn follow(context: &Context, client: &Client, id: &RunId) -> anyhow::Resul
 }
 
 /// Waits for the end, through an absence of the scheduler that is no longer than a hand-over.
-async fn ended(client: &Client, id: &RunId) -> Result<RunReply, CallError> {
+pub(super) async fn ended(client: &Client, id: &RunId) -> Result<RunReply, CallError> {
     let mut seen = Instant::now();
     let mut said = None;
     loop {

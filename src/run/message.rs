@@ -21,11 +21,40 @@ pub enum Command {
         /// The run's id, or why not.
         reply: oneshot::Sender<Result<RunId, String>>,
     },
+    /// End a run.
+    Stop {
+        /// Its id, or the job's name where it has only one.
+        what: String,
+        /// What becomes of it, or why nothing does.
+        reply: oneshot::Sender<Result<Stopping, NotStopped>>,
+    },
     /// Read the configuration again.
     Reload {
         /// What changed, or why the old configuration stays in force.
         reply: oneshot::Sender<Result<Reloaded, String>>,
     },
+}
+
+/// A run whose end was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// Its id: that of the attempt or the later action that the run has come to.
+    pub id: RunId,
+    /// The job.
+    pub job: JobName,
+    /// It waited, and is over. Any other is told to stop.
+    pub waited: bool,
+    /// It is never killed, however long it takes.
+    pub gentle: bool,
+}
+
+/// Why no run was stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotStopped {
+    /// There is neither a run nor a job of that name.
+    Unknown(String),
+    /// There is, and it cannot be.
+    Refused(String),
 }
 
 /// How the scheduler is.

@@ -13,7 +13,7 @@ pub use deploy::{
     CheckoutVerdict, DeployOutcome, DeployRecord, DeployStep, RevisionVector, ServiceAction, ServicePlan, Verdict,
 };
 pub use ledger::{Ledger, Started, StopReason, Stopped};
-pub use message::{Command, Health, JobStatus, Reason, RunStatus, Snapshot};
+pub use message::{Command, Health, JobStatus, NotStopped, Reason, RunStatus, Snapshot, Stopping};
 pub use occurrence::{Occurrence, RunId, labels};
 pub use outcome::{Outcome, SkipReason};
 pub use record::{RunRecord, State, Trigger};

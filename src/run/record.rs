@@ -115,6 +115,9 @@ pub struct RunRecord {
     pub trigger: Trigger,
     /// Where it stands.
     pub state: State,
+    /// Somebody asked for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop_asked: bool,
     /// When it became due (a retry is due later than the occurrence was planned).
     pub due: DateTime<Utc>,
     /// When its container was started.
@@ -146,6 +149,7 @@ impl RunRecord {
             occurrence,
             trigger,
             state: State::Planned { waiting: None },
+            stop_asked: false,
             started_at: None,
             finished_at: None,
             exit_code: None,

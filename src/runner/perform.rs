@@ -249,6 +249,9 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
 
     async fn create(&self, run: &mut Run<'_>) -> Stepped {
         let cancel = &run.order.cancel;
+        if cancel.is_cancelled() {
+            return Ok(Step::Record(Ending::without_container(Outcome::Cancelled)));
+        }
         let Some(spec) = &run.order.spec else {
             return Ok(Step::Record(Ending::without_container(Outcome::Skipped(SkipReason::Removed))));
         };

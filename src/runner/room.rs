@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::comeback::Comeback;
 use super::container::{container_of_run, result_path};
 use super::labels::Identity;
+use super::next;
 use super::output::Output;
 use super::perform::{Entry, Limits, Order};
 use super::queued::Queue;
@@ -134,7 +135,7 @@ impl<E: Runs + 'static> Runner<E> {
             let waits = matches!(record.state, State::Planned { .. });
             let in_force = || jobs.iter().find(|job| job.name == record.occurrence.job).cloned();
             let job = began_as.or_else(in_force).map(Rc::new);
-            if waits && matches!(entry, Entry::Fresh | Entry::Created(_) | Entry::Unknown) {
+            if waits && !record.stop_asked && matches!(entry, Entry::Fresh | Entry::Created(_) | Entry::Unknown) {
                 // What has begun keeps its definition, as it would without the restart.
                 let begun = record.occurrence.attempt > 1 || record.occurrence.part > 0;
                 self.follow_with(vec![record], job.as_ref().filter(|_| begun));
@@ -187,20 +188,29 @@ impl<E: Runs + 'static> Runner<E> {
         }
     }
 
-    /// Ends a run: one that waits never begins, any other is stopped. Gives whether there is one.
+    /// Ends a run: one that waits never begins, any other is stopped. Gives whether there is one
+    /// whose end is still to come; that it was asked for is durable then. Where a further attempt
+    /// or a later action is given up, what belongs at the very end of its run is still done.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// When the store cannot be written. One that is under way is stopped all the same.
     pub async fn cancel(&mut self, run: &RunId, now: DateTime<Utc>) -> Result<bool> {
         if let Some(active) = self.active.get(run) {
-            active.order.cancel.cancel();
-            return Ok(true);
+            let cancel = active.order.cancel.clone();
+            let asked = self.store.ask_to_stop(run).await;
+            fail::fail_point!("cancel.asked");
+            cancel.cancel();
+            return asked;
         }
-        let Some(mut record) = self.queue.get(run).map(|queued| queued.record.clone()) else { return Ok(false) };
+        let Some(queued) = self.queue.get(run) else { return Ok(false) };
+        let (mut record, began_as) = (queued.record.clone(), queued.began_as.clone());
         record.state = State::Finished(Outcome::Cancelled);
         record.finished_at = Some(now);
-        self.store.finish(&record, vec![]).await?;
+        let next = began_as.as_ref().map(|job| next::rows(&record, job, now)).unwrap_or_default();
+        let next = self.store.finish(&record, next).await?;
+        fail::fail_point!("cancel.recorded");
         self.queue.remove(run);
+        self.follow_with(next, began_as.as_ref());
         let _ = self.sender.send(Event::Ended(Box::new(record)));
         Ok(true)
     }
@@ -249,6 +259,9 @@ impl<E: Runs + 'static> Runner<E> {
             room: Rc::clone(&self.room),
             panics: 0,
         };
+        if record.stop_asked {
+            active.order.cancel.cancel();
+        }
         self.comeback.hold(&record.id, &active.order.stop.services);
         self.active.insert(record.id.clone(), active);
         self.launch(&record.id, entry);

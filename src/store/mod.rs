@@ -124,6 +124,16 @@ impl Store {
         self.thread.write(durability, move |tx| decide::decide(tx, decided, now)).await
     }
 
+    /// Notes that somebody asked for the end of a run; gives whether that is still to come. Until
+    /// it is recorded, whoever takes up the run ends it.
+    ///
+    /// # Errors
+    /// When there is no such run, or it could not be written.
+    pub async fn ask_to_stop(&self, run: &RunId) -> Result<bool> {
+        let run = run.clone();
+        self.thread.write(Durability::Process, move |tx| write::ask_to_stop(tx, &run)).await
+    }
+
     /// As [`Ledger::starting`], together with the definition that the run begins with.
     ///
     /// # Errors

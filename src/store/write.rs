@@ -35,6 +35,17 @@ pub(super) fn advance(connection: &Connection, run: &RunId, step: impl FnOnce(&m
     row::update(connection, &record)
 }
 
+/// Notes that a run's end was asked for; gives whether it is still to come.
+pub(super) fn ask_to_stop(connection: &Connection, run: &RunId) -> Result<bool> {
+    let mut record = get(connection, run)?;
+    if record.outcome().is_some() {
+        return Ok(false);
+    }
+    record.stop_asked = true;
+    row::update(connection, &record)?;
+    Ok(true)
+}
+
 pub(super) fn finish(connection: &Connection, mut record: RunRecord, next: Vec<RunRecord>) -> Result<Vec<RunRecord>> {
     ensure!(record.outcome().is_some(), "run {} has no outcome to record", record.id);
     // The run is over: what it was given in secret is needed no more.

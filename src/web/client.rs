@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::{HealthReply, Refusal, RunReply, RunRequest, StartReply};
-use crate::run::{Reloaded, RunId, Snapshot};
+use super::{HealthReply, Refusal, RunReply, RunRequest, StartReply, StopRequest};
+use crate::run::{Reloaded, RunId, Snapshot, Stopping};
 
 /// How long a question may take. The loop answers within milliseconds; a reload reads shell files.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,12 +77,28 @@ impl Client {
         Ok(reply.id)
     }
 
+    /// Ends a run, which is durable when this returns.
+    ///
+    /// # Errors
+    /// When nobody answers, there is no such run, or it has ended already.
+    pub async fn stop(&self, request: &StopRequest) -> Result<Stopping, CallError> {
+        self.answer(self.ask(Method::POST, "stop").json(request)).await
+    }
+
     /// Has the configuration read again.
     ///
     /// # Errors
     /// When nobody answers, or the old configuration stays in force.
     pub async fn reload(&self) -> Result<Reloaded, CallError> {
         self.answer(self.ask(Method::POST, "reload").timeout(PATIENCE_RELOAD)).await
+    }
+
+    /// A run as it stands.
+    ///
+    /// # Errors
+    /// When nobody answers, or there is no such run.
+    pub async fn look(&self, id: &RunId) -> Result<RunReply, CallError> {
+        self.answer(self.ask(Method::GET, &format!("runs/{id}"))).await
     }
 
     /// Waits for a run's end, at most half a minute: without an outcome it goes on.

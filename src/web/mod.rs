@@ -15,7 +15,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 
 pub use client::{CallError, Client};
-pub use protocol::{HealthReply, Refusal, RunReply, RunRequest, StartReply};
+pub use protocol::{HealthReply, Refusal, RunReply, RunRequest, StartReply, StopRequest};
 
 use crate::run::{Command, RunId, RunRecord, Snapshot};
 
@@ -55,7 +55,7 @@ mod tests {
     use std::sync::Mutex;
 
     use crate::job::JobName;
-    use crate::run::{Health, Occurrence, Outcome, Reloaded, State, Trigger};
+    use crate::run::{Health, NotStopped, Occurrence, Outcome, Reloaded, State, Stopping, Trigger};
 
     struct Daemon {
         client: Client,
@@ -124,6 +124,37 @@ mod tests {
             assert_eq!(daemon.client.run(&request).await.unwrap().as_str(), "0123456789ab");
             let refusal = daemon.client.run(&request).await.unwrap_err();
             assert!(matches!(refusal, CallError::Refused(why) if why == "only reads"));
+        };
+        tokio::join!(answers, asks);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_run_is_asked_of_the_loop() {
+        let mut daemon = daemon().await;
+        let stopping = Stopping {
+            id: RunId("0123456789ab".into()),
+            job: JobName::new("backup").unwrap(),
+            waited: false,
+            gentle: false,
+        };
+        let answers = async {
+            for answer in [
+                Ok(stopping.clone()),
+                Err(NotStopped::Unknown("no such run".to_owned())),
+                Err(NotStopped::Refused("ended already".to_owned())),
+            ] {
+                let Some(Command::Stop { what, reply }) = daemon.commands.recv().await else { panic!("no stop") };
+                assert_eq!(what, "backup");
+                reply.send(answer).unwrap();
+            }
+        };
+        let request = StopRequest { what: "backup".to_owned() };
+        let asks = async {
+            assert_eq!(daemon.client.stop(&request).await.unwrap(), stopping);
+            let unknown = daemon.client.stop(&request).await.unwrap_err();
+            assert!(matches!(unknown, CallError::Unknown(why) if why == "no such run"));
+            let refused = daemon.client.stop(&request).await.unwrap_err();
+            assert!(matches!(refused, CallError::Refused(why) if why == "ended already"));
         };
         tokio::join!(answers, asks);
     }

@@ -24,6 +24,13 @@ pub struct StartReply {
     pub id: RunId,
 }
 
+/// Body of `POST /stop`; the answer is a [`Stopping`](crate::run::Stopping).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// A run's id or a job's name.
+    pub what: String,
+}
+
 /// Answer to `GET /runs/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunReply {

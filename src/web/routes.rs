@@ -10,8 +10,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::{Control, HealthReply, Refusal, RunReply, RunRequest, StartReply};
-use crate::run::{Command, Health, RunId, RunRecord, State as RunState};
+use super::{Control, HealthReply, Refusal, RunReply, RunRequest, StartReply, StopRequest};
+use crate::run::{Command, Health, NotStopped, RunId, RunRecord, State as RunState};
 
 /// Longest time that a request for a run's end is held open.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -21,6 +21,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/status", get(status))
         .route("/healthz", get(healthz))
         .route("/run", post(run))
+        .route("/stop", post(stop))
         .route("/reload", post(reload))
         .route("/runs/{id}", get(one_run))
         .with_state(control)
@@ -46,6 +47,14 @@ async fn run(State(control): State<Control>, Json(request): Json<RunRequest>) ->
     asked(&control, command, answer).await.map_or_else(|no| no, |id| Json(StartReply { id }).into_response())
 }
 
+async fn stop(State(control): State<Control>, Json(request): Json<StopRequest>) -> Response {
+    let (reply, answer) = oneshot::channel();
+    match asked(&control, Command::Stop { what: request.what, reply }, answer).await {
+        Ok(stopping) => Json(stopping).into_response(),
+        Err(no) => no,
+    }
+}
+
 async fn reload(State(control): State<Control>) -> Response {
     let (reply, answer) = oneshot::channel();
     asked(&control, Command::Reload { reply }, answer)
@@ -54,14 +63,35 @@ async fn reload(State(control): State<Control>) -> Response {
 }
 
 /// Passes a command to the loop and awaits its answer.
-async fn asked<T>(
+async fn asked<T, W: Into<Refused>>(
     control: &Control,
     command: Command,
-    answer: oneshot::Receiver<Result<T, String>>,
+    answer: oneshot::Receiver<Result<T, W>>,
 ) -> Result<T, Response> {
     let ending = || refusal(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending".to_owned());
     control.commands.send(command).await.map_err(|_| ending())?;
-    answer.await.map_err(|_| ending())?.map_err(|why| refusal(StatusCode::UNPROCESSABLE_ENTITY, why))
+    answer.await.map_err(|_| ending())?.map_err(|why| {
+        let Refused(code, why) = why.into();
+        refusal(code, why)
+    })
+}
+
+/// A refusal of the loop, with its code.
+struct Refused(StatusCode, String);
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self(StatusCode::UNPROCESSABLE_ENTITY, why)
+    }
+}
+
+impl From<NotStopped> for Refused {
+    fn from(why: NotStopped) -> Self {
+        match why {
+            NotStopped::Unknown(why) => Self(StatusCode::NOT_FOUND, why),
+            NotStopped::Refused(why) => why.into(),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,11 @@
 //! The actions after the main one: which follow which end, and what a crash between them leaves.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tender::engine::fake::Script;
-use tender::job::FollowUps;
-use tender::run::RunRecord;
+use tender::job::{FollowUps, Retries};
+use tender::run::{Occurrence, RunRecord};
 use tender::runner::recovery;
 
 use super::house::{House, job};
@@ -86,6 +88,78 @@ async fn a_cancelled_run_is_tidied_up_after() {
             assert_eq!(house.store.unfinished().await.unwrap(), []);
         })
         .await;
+}
+
+/// A further attempt that is given up while it waits: the run is over, and tidied up after.
+#[tokio::test]
+async fn an_attempt_that_is_cancelled_while_it_waits_is_tidied_up_after() {
+    for restarted in [false, true] {
+        House::new()
+            .run(async |house| {
+                house.fake.script("slow", Script::exits(3));
+                house.fake.script("slow", Script::exits(0));
+                let mut job = job("slow");
+                let one = || vec![job.action.clone()];
+                job.follow_ups = FollowUps { on_success: one(), on_failure: one(), always: one() };
+                job.policy.retries = Retries { max: 1, backoff: Duration::from_secs(3600), ..Retries::default() };
+                let jobs = [job];
+                let mut runner = house.runner();
+                let row = house.plan(&mut runner, &jobs, "slow", 60).await;
+                house.end_of(&mut runner, &jobs).await;
+                if restarted {
+                    runner.stop().await;
+                    house.restart();
+                    runner = house.runner();
+                    let found =
+                        recovery::recover(&house.fake, &house.store, &house.identity, Utc::now()).await.unwrap();
+                    runner.adopt(found.resumes, &jobs);
+                }
+                let waiting = runner.waiting().remove(0).id;
+                assert_ne!(waiting, row.id);
+                assert!(runner.cancel(&waiting, Utc::now()).await.unwrap());
+                for (attempt, part, expected) in [(2, 0, "cancelled"), (1, 201, "succeeded")] {
+                    let record = house.end_of(&mut runner, &jobs).await;
+                    let Occurrence { attempt: a, part: p, .. } = record.occurrence;
+                    assert_eq!((a, p, outcome(&record).as_str()), (attempt, part, expected));
+                }
+                assert_eq!(house.store.unfinished().await.unwrap(), []);
+            })
+            .await;
+    }
+}
+
+/// The process dies as soon as the end of a run was asked for: it ends all the same.
+#[tokio::test]
+async fn a_cancelled_run_ends_whatever_dies() {
+    // How many calls reach the engine before: none, create, create and start, and all that follow.
+    for calls in [0, 1, 2, 100] {
+        House::new()
+            .run(async |house| {
+                house.fake.script("slow", Script::forever());
+                let jobs = [job("slow")];
+                let stops = Stops::new(house.fake.clone(), calls, When::Before);
+                let mut runner = house.runner_on(stops.clone());
+                let row = house.plan(&mut runner, &jobs, "slow", 60).await;
+                tokio::select! {
+                    () = stops.reached() => {}
+                    _ = runner.next_event() => {}
+                }
+                assert!(runner.cancel(&row.id, Utc::now()).await.unwrap());
+                runner.stop().await;
+                house.restart();
+                let mut runner = house.runner();
+                let found = recovery::recover(&house.fake, &house.store, &house.identity, Utc::now()).await.unwrap();
+                runner.adopt(found.resumes, &jobs);
+                runner.pump(&jobs, Utc::now()).await.unwrap();
+                let record = house.end_of(&mut runner, &jobs).await;
+                assert_eq!((&record.id, outcome(&record).as_str()), (&row.id, "cancelled"), "{calls}");
+                assert!(!runner.cancel(&row.id, Utc::now()).await.unwrap());
+                assert_eq!(house.fake.names(), [""; 0], "{calls}");
+                let starts = house.fake.calls_of("start").len();
+                assert_eq!(starts, usize::from(calls >= 2), "{calls}: nothing begins after it");
+            })
+            .await;
+    }
 }
 
 /// A death at every step of a run that fails and has two actions after it: each runs once, in order.

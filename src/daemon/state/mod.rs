@@ -4,6 +4,7 @@ mod armed;
 mod deploys;
 mod reload;
 mod show;
+mod stop;
 mod stuck;
 
 use std::collections::{BTreeMap, HashMap};
@@ -367,6 +368,9 @@ impl<E: Runs + Host + 'static> Daemon<E> {
                 };
                 // Whoever asked may have gone; the run goes on.
                 let _ = reply.send(answer);
+            }
+            Command::Stop { what, reply } => {
+                let _ = reply.send(self.stop_run(&what).await);
             }
             Command::Reload { reply } => self.start_look(Some(reply)),
         }
