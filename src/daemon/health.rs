@@ -58,6 +58,13 @@ pub mod troubles {
         next: "keeps the run's container and tries again until it goes on",
         command: "docker version",
     };
+    /// Containers of others bear the names of runs.
+    pub const NAME_TAKEN: Trouble = Trouble {
+        code: "name-taken",
+        health: Health::Degraded,
+        next: "touches no container of others; the next occurrence has another name",
+        command: "docker ps -a --filter name=tender-",
+    };
     /// The store cannot be written.
     pub const STORE_UNWRITABLE: Trouble = Trouble {
         code: "store-unwritable",
@@ -125,6 +132,7 @@ pub mod troubles {
         CONFIG_UNREADABLE,
         RESTART_NEEDED,
         RUN_IN_TROUBLE,
+        NAME_TAKEN,
         STORE_UNWRITABLE,
         STORE_REPLACED,
         DEPLOY_STUCK,

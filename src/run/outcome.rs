@@ -50,7 +50,21 @@ pub enum SkipReason {
     Removed,
 }
 
+/// What the reason of a run whose name belongs to a stranger holds.
+const TAKEN: &str = " is taken by container ";
+
 impl Outcome {
+    /// It could not start, because its container's name belongs to a container that is not its own.
+    pub fn name_taken(name: &str, id: &str, image: &str) -> Self {
+        let id: String = id.chars().take(12).collect();
+        Self::CouldNotStart(format!("the name {name}{TAKEN}{id} of image {image}"))
+    }
+
+    /// Whether it is that.
+    pub fn is_name_taken(&self) -> bool {
+        matches!(self, Self::CouldNotStart(why) if why.starts_with("the name ") && why.contains(TAKEN))
+    }
+
     /// The stable word for documents and filters.
     pub const fn word(&self) -> &'static str {
         match self {

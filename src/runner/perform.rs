@@ -264,9 +264,8 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 Ok(Step::Start { id, image })
             }
             Some(Ok((Created::Taken(seen), _))) if !self.is_its(run, &seen) => {
-                let id: String = seen.id.chars().take(12).collect();
-                let why = format!("the name {} is taken by container {id} of image {}", seen.name, seen.image);
-                Ok(Step::Record(Ending::without_container(Outcome::CouldNotStart(why))))
+                let outcome = Outcome::name_taken(&seen.name, &seen.id, &seen.image);
+                Ok(Step::Record(Ending::without_container(outcome)))
             }
             Some(Ok((Created::Taken(seen), _))) if seen.life == Life::Removing => {
                 Err(Setback::Passing(anyhow::anyhow!("the container {} is still being removed", seen.name)))

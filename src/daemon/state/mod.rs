@@ -50,6 +50,8 @@ pub(in crate::daemon) struct Daemon<E> {
     last: HashMap<JobName, LastOutcome>,
     shown: show::Shown,
     stuck: stuck::Watched,
+    /// Jobs whose last run found its name taken, and by what.
+    taken: BTreeMap<JobName, String>,
     /// Where looks at the configuration come back.
     found: mpsc::Sender<Look>,
     looks: Looks,
@@ -102,6 +104,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             last: HashMap::new(),
             shown: show::Shown::default(),
             stuck: stuck::Watched::default(),
+            taken: BTreeMap::new(),
             found,
             looks: Looks::default(),
             watch: Watch::new(view),
@@ -330,6 +333,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         } else {
             tracing::warn!(job.name = %job, run.id = %record.id, run.outcome = outcome, duration_ms = took, "ended");
         }
+        self.note_name(&record);
         let is_deploy = self.is_deploy(&job);
         self.reasons.clear(troubles::RUN_IN_TROUBLE);
         if let (0, Some(outcome)) = (record.occurrence.part, record.outcome().cloned()) {
@@ -343,6 +347,21 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         let keep = self.loaded().map_or(10_000, |l| l.settings.keep_runs);
         if let Err(error) = self.store.prune(keep).await {
             self.store_failed(&error);
+        }
+    }
+
+    /// A name that is taken is worth a look by a person, until the job's next run gets its own.
+    fn note_name(&mut self, record: &RunRecord) {
+        let job = &record.occurrence.job;
+        match record.outcome().filter(|outcome| outcome.is_name_taken()).and_then(|outcome| outcome.reason()) {
+            Some(why) => drop(self.taken.insert(job.clone(), why)),
+            None => drop(self.taken.remove(job)),
+        }
+        if self.taken.is_empty() {
+            self.reasons.clear(troubles::NAME_TAKEN);
+        } else {
+            let each: Vec<String> = self.taken.iter().map(|(job, why)| format!("{job}: {why}")).collect();
+            self.reasons.raise(troubles::NAME_TAKEN, each.join("; "));
         }
     }
 
