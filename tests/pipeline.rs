@@ -300,6 +300,32 @@ async fn a_container_that_vanishes_is_lost_and_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_container_that_is_removed_before_its_start_is_made_again() {
+    House::new()
+        .run(async |house| {
+            house.fake.script("hello", Script::exits(0).out("hello\n"));
+            house.fake.prune_before_start();
+            let jobs = [job("hello")];
+            let mut runner = house.runner();
+            let row = house.plan(&mut runner, &jobs, "hello", 60).await;
+            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "succeeded");
+            assert_eq!((house.fake.calls_of("create").len(), house.fake.calls_of("start").len()), (2, 2));
+            assert_eq!(text_of(house.shelf().read(&row.id).unwrap().unwrap()), "hello\n");
+
+            // One that was found, and not made here, may have run at somebody's request.
+            drop(runner);
+            house.fake.prune_before_start();
+            let row = house.row("hello", 120);
+            let spec = house.identity.dress(ContainerSpec { image: "busybox".to_owned(), ..Default::default() }, &row);
+            house.fake.create(&row.occurrence.container_name("stack"), &spec).await.unwrap();
+            let mut runner = house.runner();
+            house.plan_row(&mut runner, &jobs, row).await;
+            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "lost");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn an_engine_that_is_away_loses_nothing() {
     House::new()
         .run(async |house| {

@@ -47,6 +47,8 @@ struct World {
     reachable: bool,
     /// Whether it tells of ends by itself.
     tells: bool,
+    /// The next container is removed right before its start.
+    pruned: bool,
     /// Counts restarts of the engine; streams of an earlier one have broken off.
     epoch: u64,
     me: Option<String>,
@@ -80,6 +82,7 @@ impl Fake {
             calls: Vec::new(),
             reachable: true,
             tells: false,
+            pruned: false,
             epoch: 0,
             me: None,
             next: 0,
@@ -199,6 +202,11 @@ impl Fake {
     pub fn vanish(&self, id_or_name: &str) {
         self.world.borrow_mut().take(id_or_name);
         self.changed.notify_waiters();
+    }
+
+    /// Takes the next container away right before its start, as `docker container prune` may.
+    pub fn prune_before_start(&self) {
+        self.world.borrow_mut().pruned = true;
     }
 
     /// Kills a container, as the kernel does when memory is short.

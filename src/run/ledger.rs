@@ -10,6 +10,8 @@ use super::{RunId, RunRecord};
 pub trait Ledger {
     /// The container exists; its start is about to be asked for.
     fn starting(&self, run: &RunId, started: &Started) -> impl Future<Output = anyhow::Result<()>>;
+    /// The start was refused because the container is gone: it never ran, and may be created again.
+    fn not_started(&self, run: &RunId) -> impl Future<Output = anyhow::Result<()>>;
     /// The container was started at `at`.
     fn running(
         &self,

@@ -179,6 +179,8 @@ pub(super) struct Run<'a> {
     pub(super) tap: Option<Tap>,
     /// What is missing from its output.
     pub(super) note: Option<String>,
+    /// The container that this process has created: nobody else can have started it.
+    pub(super) made: Option<String>,
 }
 
 impl<E: Runs, L: Ledger> Performer<'_, E, L> {
@@ -189,7 +191,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     /// When the ledger cannot be written: the container is kept then, as the only record of the
     /// run. Call again with [`Entry::Unknown`] and the same record.
     pub async fn perform(&self, record: RunRecord, order: &Order, entry: Entry) -> Result<RunRecord> {
-        let mut run = Run { record, order, tap: None, note: None };
+        let mut run = Run { record, order, tap: None, note: None, made: None };
         let mut step = Step::from(entry);
         let mut pause = Pause::default();
         loop {
@@ -261,6 +263,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             None => Ok(Step::Record(Ending::without_container(Outcome::Cancelled))),
             Some(Ok((Created::New(id), image))) => {
                 fail::fail_point!("run.created");
+                run.made = Some(id.clone());
                 Ok(Step::Start { id, image })
             }
             Some(Ok((Created::Taken(seen), _))) if !self.is_its(run, &seen) => {
@@ -335,6 +338,12 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         };
         // It may have started all the same; what it says itself decides.
         let seen = self.engine.look(&id).await?;
+        let removed = seen.is_none() && matches!(error, EngineError::NotFound(_));
+        if removed && run.made.as_ref() == Some(&id) {
+            self.ledger.not_started(&run.record.id).await.map_err(Setback::Ledger)?;
+            run.record.state = State::Planned { waiting: None };
+            return Err(Setback::Passing(anyhow::anyhow!("its container was removed before its start")));
+        }
         Ok(match Entry::of(&run.record.state, seen) {
             Entry::Created(_) => {
                 let outcome = Outcome::CouldNotStart(error.to_string());

@@ -122,6 +122,12 @@ impl<E> Ledger for Planning<'_, E> {
         Ok(())
     }
 
+    async fn not_started(&self, run: &RunId) -> Result<()> {
+        self.task.store.not_started(run).await?;
+        self.change(|record| record.state = State::Planned { waiting: None });
+        Ok(())
+    }
+
     async fn running(&self, run: &RunId, at: DateTime<Utc>, deadline: Option<DateTime<Utc>>) -> Result<()> {
         let noted = self.task.store.running(run, at, deadline).await;
         self.change(|record| {

@@ -311,6 +311,11 @@ impl Ledger for Store {
         self.begin(run, started, None).await
     }
 
+    async fn not_started(&self, run: &RunId) -> Result<()> {
+        let run = run.clone();
+        self.thread.write(Durability::Process, move |tx| write::not_started(tx, &run)).await
+    }
+
     async fn running(&self, run: &RunId, at: DateTime<Utc>, deadline: Option<DateTime<Utc>>) -> Result<()> {
         let run = run.clone();
         self.thread

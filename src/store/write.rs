@@ -25,6 +25,15 @@ pub(super) fn starting(connection: &Connection, run: &RunId, started: Started) -
     row::update(connection, &record)
 }
 
+/// Takes back the mark of a run that is certain never to have been started.
+pub(super) fn not_started(connection: &Connection, run: &RunId) -> Result<()> {
+    let mut record = get(connection, run)?;
+    ensure!(matches!(record.state, State::Starting { .. }), "run {run} is {} already", record.state.word());
+    record.state = State::Planned { waiting: None };
+    record.container_name = None;
+    row::update(connection, &record)
+}
+
 /// Takes a run that has a container one step further.
 pub(super) fn advance(connection: &Connection, run: &RunId, step: impl FnOnce(&mut RunRecord, String)) -> Result<()> {
     let mut record = get(connection, run)?;

@@ -34,6 +34,9 @@ impl Ledger for Broken {
         self.step("starting")?;
         self.store.starting(run, started).await
     }
+    async fn not_started(&self, run: &RunId) -> Result<()> {
+        self.store.not_started(run).await
+    }
     async fn running(&self, run: &RunId, at: DateTime<Utc>, deadline: Option<DateTime<Utc>>) -> Result<()> {
         self.store.running(run, at, deadline).await
     }

@@ -83,6 +83,9 @@ impl Runs for Fake {
 
     async fn start(&self, id: &str) -> Result<()> {
         self.call("start", id, |world| {
+            if std::mem::take(&mut world.pruned) {
+                world.take(id);
+            }
             let container = world.find(id).ok_or_else(|| unknown(id))?;
             if container.seen.life != Life::Running {
                 world.start(id);
