@@ -197,7 +197,7 @@ mod tests {
 
         comeback.hold(&RunId("other".to_owned()), &["web".to_owned()]);
         assert!(comeback.round().await);
-        assert_eq!(store.stopped().await.unwrap(), [note.clone()], "another run needs it down");
+        assert_eq!(store.stopped().await.unwrap(), std::slice::from_ref(&note), "another run needs it down");
 
         comeback.held.borrow_mut().clear();
         let begun = tokio::time::Instant::now();
