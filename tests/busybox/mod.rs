@@ -33,9 +33,9 @@ impl Drop for Image {
         let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
         *users -= 1;
         if *users == 0 {
-            let gone = Command::new("docker").args(["rmi", &self.0]).status();
+            let gone = Command::new("docker").args(["rmi", &self.0]).output();
             // A test that has failed may have left something that uses it.
-            assert!(gone.is_ok_and(|status| status.success()) || std::thread::panicking());
+            assert!(gone.is_ok_and(|output| output.status.success()) || std::thread::panicking());
         }
     }
 }
