@@ -32,6 +32,8 @@ pub struct RawSettings {
     pub scheduler_grace: Option<String>,
     pub scheduler_max_output: Option<String>,
     pub scheduler_keep_runs: Option<String>,
+    pub scheduler_keep_for: Option<String>,
+    pub scheduler_keep_output: Option<String>,
     pub scheduler_pids_limit: Option<String>,
     pub scheduler_start_delay: Option<String>,
     pub scheduler_image: Option<String>,

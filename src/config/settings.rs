@@ -40,8 +40,12 @@ pub struct Settings {
     pub grace: Duration,
     /// A run that writes more bytes than this is stopped.
     pub max_output: u64,
-    /// How many finished runs are kept in the store.
+    /// How many finished runs are kept in the store, and the output of how many.
     pub keep_runs: usize,
+    /// How old they may become.
+    pub keep_for: Duration,
+    /// How many bytes their output may take together, compressed.
+    pub keep_output: u64,
     /// How long catching up waits after the host has booted.
     pub start_delay: Duration,
     /// Tender's own image, for built-ins and probes.

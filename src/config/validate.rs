@@ -91,6 +91,8 @@ pub fn validate(
                 usize::try_from(whole(t)?).map_err(|_| "too large".to_owned())
             })
             .unwrap_or(1),
+        keep_for: check.value("SCHEDULER_KEEP_FOR", raw.scheduler_keep_for, values::duration).unwrap_or_default(),
+        keep_output: check.value("SCHEDULER_KEEP_OUTPUT", raw.scheduler_keep_output, values::bytes).unwrap_or_default(),
         start_delay: check
             .value("SCHEDULER_START_DELAY", raw.scheduler_start_delay, values::duration)
             .unwrap_or_default(),

@@ -72,6 +72,20 @@ pub mod troubles {
         next: "keeps ended containers until their outcome can be written",
         command: "df -h",
     };
+    /// The disk of the state dir is full, but for what is kept for records.
+    pub const DISK_FULL: Trouble = Trouble {
+        code: "disk-full",
+        health: Health::Failing,
+        next: "keeps recording; output stays with the engine, in containers that are kept until there is room",
+        command: "df -h",
+    };
+    /// A log cannot be written.
+    pub const LOG_UNWRITABLE: Trouble = Trouble {
+        code: "log-unwritable",
+        health: Health::Degraded,
+        next: "keeps the output and writes it into the log as soon as it can",
+        command: "tender logs RUN",
+    };
     /// The store was damaged and set aside.
     pub const STORE_REPLACED: Trouble = Trouble {
         code: "store-replaced",
@@ -134,6 +148,8 @@ pub mod troubles {
         RUN_IN_TROUBLE,
         NAME_TAKEN,
         STORE_UNWRITABLE,
+        DISK_FULL,
+        LOG_UNWRITABLE,
         STORE_REPLACED,
         DEPLOY_STUCK,
         DEPLOY_FAILED,
@@ -174,6 +190,11 @@ impl Reasons {
     /// Whether anything has changed since it was asked last.
     pub const fn has_changed(&mut self) -> bool {
         std::mem::replace(&mut self.changed, false)
+    }
+
+    /// Whether a trouble stands.
+    pub fn stands(&self, trouble: Trouble) -> bool {
+        self.standing.contains_key(trouble.code)
     }
 
     /// The worst of what stands.

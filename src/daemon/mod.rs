@@ -134,6 +134,7 @@ async fn run(options: ServeOptions) -> Result<()> {
     let mut housekeeping = tokio::time::interval(Duration::from_secs(1));
     housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     tracing::info!("armed");
+    let mut broken = None;
     loop {
         watchdog.turn();
         daemon.show();
@@ -156,6 +157,10 @@ async fn run(options: ServeOptions) -> Result<()> {
             Some(look) = looks.recv() => watchdog.attend(daemon.on_look(look)).await,
             _ = housekeeping.tick() => {
                 watchdog.attend(daemon.housekeeping()).await;
+                broken = daemon.must_end();
+                if broken.is_some() {
+                    break;
+                }
                 continue;
             }
             () = at(picture) => continue,
@@ -171,7 +176,10 @@ async fn run(options: ServeOptions) -> Result<()> {
     if tokio::time::timeout(FLUSH, daemon.flush()).await.is_err() {
         tracing::warn!("not everything could be flushed in time; the next start reads it again from the engine");
     }
-    Ok(())
+    match broken {
+        None => Ok(()),
+        Some(what) => Err(anyhow::anyhow!(what)),
+    }
 }
 
 /// Waits for an instant, for ever without one.

@@ -3,14 +3,18 @@
 //! One thread owns the one connection that writes; [`Store`] is a handle to it that can be cloned.
 //! Whoever only looks (a command beside a daemon, a page) opens a [`Reader`] of its own.
 
+mod damage;
 mod decide;
 mod definitions;
+pub mod disk;
 mod lease;
 mod open;
 mod plan;
+mod prune;
 mod read;
 mod row;
 mod schema;
+mod sql;
 mod stopped;
 mod thread;
 mod write;
@@ -296,13 +300,31 @@ impl Store {
         self.thread.read(read::era).await
     }
 
-    /// Drops the oldest finished runs and skips beyond `keep`; the last one of each job stays.
-    /// Gives how many runs went.
+    /// Drops the oldest finished runs and skips beyond `keep`, and those planned before `since`; the
+    /// last occurrence of each job stays. Others get their turn in between. Gives how many runs went.
     ///
     /// # Errors
     /// When it could not be written.
-    pub async fn prune(&self, keep: usize) -> Result<usize> {
-        self.thread.write(Durability::Process, move |tx| write::prune(tx, keep)).await
+    pub async fn prune(&self, keep: usize, since: DateTime<Utc>) -> Result<usize> {
+        let mut gone = 0;
+        loop {
+            let round = self.thread.write(Durability::Process, move |tx| prune::round(tx, keep, since)).await?;
+            gone += round.runs;
+            if !round.more {
+                return Ok(gone);
+            }
+        }
+    }
+
+    /// Why its disk has no room for output any more, if so. Cheap; it also gives up the ballast in
+    /// time and makes it again.
+    pub fn look_at_disk(&self) -> Option<String> {
+        self.thread.ballast().look()
+    }
+
+    /// Why the file cannot be used any more, once damage was found: it is set aside at the next start.
+    pub fn damage(&self) -> Option<String> {
+        self.thread.damage().found()
     }
 }
 

@@ -1,15 +1,26 @@
 //! Opening, and what happens to a file that is corrupt.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::Utc;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
+use super::damage::{self, Corrupt, Damage, is_corrupt, is_full};
+use super::disk::Ballast;
 use super::thread::Thread;
 use super::{FILE, Store, schema};
+
+/// Says in the file whose it is: "tndr".
+const APPLICATION: i32 = 0x746e_6472;
+
+/// A larger file is checked beside its use: a gigabyte takes seconds.
+const LARGE: u64 = 16 << 20;
+
+/// What the log of the store keeps of its room after a checkpoint, in bytes.
+const LOG: i64 = 4 << 20;
 
 /// A store that was opened.
 #[derive(Debug)]
@@ -22,57 +33,107 @@ pub struct Opened {
 
 pub(super) fn open(state_dir: &Path) -> Result<Opened> {
     fs::create_dir_all(state_dir).with_context(|| format!("failed to create {}", state_dir.display()))?;
+    let ballast = Ballast::new(state_dir);
     let path = state_dir.join(FILE);
-    let (connection, set_aside) = match connect(&path) {
-        Ok(connection) => (connection, None),
-        Err(error) if is_corrupt(&error) => {
-            let aside = set_aside(&path)?;
-            (connect(&path)?, Some(aside))
-        }
-        Err(error) => return Err(error).with_context(|| format!("failed to open {}", path.display())),
+    let opened = match open_or_begin(state_dir, &path) {
+        Err(error) if is_full(&error) && ballast.give_up() => open_or_begin(state_dir, &path),
+        answer => answer,
     };
-    Ok(Opened { store: Store { thread: Thread::start(connection)? }, set_aside })
+    let (connection, set_aside) = opened.with_context(|| format!("failed to open {}", path.display()))?;
+    let damage = Damage::none(state_dir);
+    if fs::metadata(&path)?.len() >= LARGE {
+        damage.check_beside(state_dir);
+    }
+    Ok(Opened { store: Store { thread: Thread::start(connection, ballast, damage)? }, set_aside })
+}
+
+fn open_or_begin(state_dir: &Path, path: &Path) -> Result<(Connection, Option<PathBuf>)> {
+    let mut aside = None;
+    if damage::mark(state_dir).exists() {
+        aside = set_aside(path)?;
+        damage::unmark(state_dir);
+    }
+    if !path.exists() {
+        // The log of a file that is gone would be played into the new one.
+        aside = aside.or(set_aside(path)?);
+        begin(path)?;
+    }
+    match connect(path) {
+        Ok(connection) => Ok((connection, aside)),
+        Err(error) if is_corrupt(&error) => {
+            tracing::error!("the store is damaged: {error:#}");
+            aside = set_aside(path)?;
+            begin(path)?;
+            Ok((connect(path)?, aside))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a new store under another name first: a file without tables is then never one of ours.
+fn begin(path: &Path) -> Result<()> {
+    let new = named(path, ".new");
+    for left in [&new, &named(&new, "-journal"), &named(&new, "-wal"), &named(&new, "-shm")] {
+        if left.exists() {
+            fs::remove_file(left).with_context(|| format!("failed to remove {}", left.display()))?;
+        }
+    }
+    let mut connection = Connection::open(&new)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    schema::migrate(&mut connection)?;
+    connection.close().map_err(|(_, error)| error)?;
+    let folder = path.parent().unwrap_or(path);
+    fs::rename(&new, path)
+        .and_then(|()| File::open(folder)?.sync_all())
+        .with_context(|| format!("failed to create {}", path.display()))
 }
 
 fn connect(path: &Path) -> Result<Connection> {
+    if path.is_dir() {
+        return Err(Corrupt("it is a folder".to_owned()).into());
+    }
+    let length = fs::metadata(path)?.len();
+    if length == 0 {
+        return Err(Corrupt("it is empty".to_owned()).into());
+    }
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if found != "ok" {
-        return Err(Corrupt(found).into());
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    // The first releases did not say whose it is.
+    if application != APPLICATION && !(application == 0 && connection.table_exists(None, "watermarks")?) {
+        return Err(Corrupt("it is no store of ours".to_owned()).into());
+    }
+    if length < LARGE {
+        damage::check(&connection)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "journal_size_limit", LOG)?;
     connection.set_prepared_statement_cache_capacity(64);
     schema::migrate(&mut connection)?;
     Ok(connection)
 }
 
-/// What the integrity check found.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Corrupt(String);
-
-fn is_corrupt(error: &anyhow::Error) -> bool {
-    let by_sqlite = error
-        .downcast_ref::<rusqlite::Error>()
-        .and_then(rusqlite::Error::sqlite_error_code)
-        .is_some_and(|code| matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-    by_sqlite || error.is::<Corrupt>()
-}
-
-/// Moves the file and its companions away; they may still be read by a person.
-fn set_aside(path: &Path) -> Result<PathBuf> {
-    let mark = format!("corrupt-{}", Utc::now().format("%Y%m%dT%H%M%SZ"));
-    let named = |suffix: &str, mark: &str| PathBuf::from(format!("{}{suffix}{mark}", path.display()));
-    for suffix in ["-wal", "-shm"] {
-        let from = named(suffix, "");
+/// Moves the file and its companions away; they may still be read by a person. Gives where the
+/// first of them lies now.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>> {
+    let mark = Utc::now().format(".corrupt-%Y%m%dT%H%M%SZ").to_string();
+    let free = (1..).map(|n| named(path, &if n == 1 { mark.clone() } else { format!("{mark}-{n}") }));
+    let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else { return Ok(None) };
+    let mut first = None;
+    for suffix in ["", "-wal", "-shm"] {
+        let (from, to) = (named(path, suffix), named(&aside, suffix));
         if from.exists() {
-            fs::rename(&from, named(&format!(".{mark}"), suffix))
-                .with_context(|| format!("failed to set {} aside", from.display()))?;
+            fs::rename(&from, &to).with_context(|| format!("failed to set {} aside", from.display()))?;
+            first = first.or(Some(to));
         }
     }
-    let aside = named(".", &mark);
-    fs::rename(path, &aside).with_context(|| format!("failed to set {} aside", path.display()))?;
-    Ok(aside)
+    Ok(first)
+}
+
+fn named(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
-use super::{FILE, row};
+use super::{FILE, row, sql};
 use crate::job::JobName;
 use crate::run::{Occurrence, Outcome, RunId, RunRecord, SkipRow};
 
@@ -106,6 +106,16 @@ impl Reader {
         last_outcomes(&self.connection)
     }
 
+    /// Writes a copy of the store to a file that is not there yet, whole and at one instant.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the copy cannot be written.
+    pub fn copy_to(&self, path: &Path) -> Result<()> {
+        let to = path.to_str().context("the path of the copy is no text")?;
+        self.connection.execute("VACUUM INTO ?1", [to]).with_context(|| format!("failed to copy the store to {to}"))?;
+        Ok(())
+    }
+
     /// Up to which instant the occurrences of each job are decided.
     ///
     /// # Errors
@@ -116,21 +126,17 @@ impl Reader {
 }
 
 pub(super) fn unfinished(connection: &Connection) -> Result<Vec<RunRecord>> {
-    row::all(
-        connection,
-        "SELECT document FROM runs WHERE state <> 'finished' ORDER BY due, planned_for, part, attempt, id",
-        [],
-    )
+    row::all(connection, sql::UNFINISHED, [])
 }
 
 pub(super) fn get(connection: &Connection, run: &RunId) -> Result<Option<RunRecord>> {
-    row::one(connection, "SELECT document FROM runs WHERE id = ?1", [run.as_str()])
+    row::one(connection, sql::GET, [run.as_str()])
 }
 
 pub(super) fn find(connection: &Connection, occurrence: &Occurrence) -> Result<Option<RunRecord>> {
     row::one(
         connection,
-        "SELECT document FROM runs WHERE job = ?1 AND planned_for = ?2 AND era = ?3 AND attempt = ?4 AND part = ?5",
+        sql::FIND,
         params![
             occurrence.job.as_str(),
             occurrence.planned_for.timestamp(),
@@ -144,15 +150,11 @@ pub(super) fn find(connection: &Connection, occurrence: &Occurrence) -> Result<O
 pub(super) fn runs(connection: &Connection, filter: &Filter) -> Result<Vec<Listed>> {
     let job = filter.job.as_ref().map(JobName::as_str);
     let limit = filter.limit.map_or(Ok(-1), i64::try_from)?;
-    let mut listed: Vec<Listed> = row::all(
-        connection,
-        "SELECT document FROM runs WHERE ?1 IS NULL OR job = ?1
-         ORDER BY planned_for DESC, era DESC, part DESC, attempt DESC LIMIT ?2",
-        params![job, limit],
-    )?
-    .into_iter()
-    .map(|record| Listed::Run(Box::new(record)))
-    .collect();
+    let records = match job {
+        None => row::all_readable(connection, sql::RUNS, [limit])?,
+        Some(job) => row::all_readable(connection, sql::RUNS_OF_JOB, params![limit, job])?,
+    };
+    let mut listed: Vec<Listed> = records.into_iter().map(|record| Listed::Run(Box::new(record))).collect();
     listed.extend(skips(connection, job, limit)?.into_iter().map(Listed::Skips));
     // Stable, so that the parts of one occurrence stay in order.
     listed.sort_by_key(|line| std::cmp::Reverse(line.at()));
@@ -161,13 +163,13 @@ pub(super) fn runs(connection: &Connection, filter: &Filter) -> Result<Vec<Liste
 }
 
 fn skips(connection: &Connection, job: Option<&str>, limit: i64) -> Result<Vec<SkipRow>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT job, first_at, last_at, count, reason FROM skips WHERE ?1 IS NULL OR job = ?1
-         ORDER BY last_at DESC LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![job, limit], |row| {
-        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, String>(4)?))
-    })?;
+    let mut statement = connection.prepare_cached(if job.is_none() { sql::SKIPS } else { sql::SKIPS_OF_JOB })?;
+    let columns =
+        |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, String>(4)?));
+    let rows = match job {
+        None => statement.query_map([limit], columns)?,
+        Some(job) => statement.query_map(params![limit, job], columns)?,
+    };
     rows.map(|row| {
         let (job, from, to, count, reason) = row?;
         Ok(SkipRow {
@@ -182,8 +184,11 @@ fn skips(connection: &Connection, job: Option<&str>, limit: i64) -> Result<Vec<S
 }
 
 pub(super) fn last_outcomes(connection: &Connection) -> Result<BTreeMap<JobName, LastOutcome>> {
+    let mut statement = connection.prepare_cached(sql::JOBS)?;
+    let jobs = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut outcomes = BTreeMap::new();
-    for record in last_of_each_job(connection)? {
+    for job in jobs {
+        let Some(record) = row::all_readable(connection, sql::LAST_OF_JOB, params![job, 1])?.pop() else { continue };
         if let Some(outcome) = record.outcome().cloned() {
             outcomes.insert(record.occurrence.job, LastOutcome { outcome, finished_at: record.finished_at });
         }
@@ -191,32 +196,11 @@ pub(super) fn last_outcomes(connection: &Connection) -> Result<BTreeMap<JobName,
     Ok(outcomes)
 }
 
-/// The last finished run of each job's main action.
-pub(super) fn last_of_each_job(connection: &Connection) -> Result<Vec<RunRecord>> {
-    let mut statement = connection.prepare_cached("SELECT DISTINCT job FROM runs")?;
-    let jobs = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut last = Vec::new();
-    for job in jobs {
-        // In the order of the unique index, from its end.
-        last.extend(row::one(
-            connection,
-            "SELECT document FROM runs WHERE job = ?1 AND part = 0 AND state = 'finished'
-             ORDER BY era DESC, planned_for DESC, part DESC, attempt DESC LIMIT 1",
-            [job],
-        )?);
-    }
-    Ok(last)
-}
-
 /// How long the last runs of a job's main action took that succeeded, the newest first.
 pub(super) fn took(connection: &Connection, job: &JobName, last: usize) -> Result<Vec<TimeDelta>> {
-    let records = row::all(
-        connection,
-        "SELECT document FROM runs WHERE job = ?1 AND part = 0 AND state = 'finished'
-         ORDER BY era DESC, planned_for DESC, part DESC, attempt DESC LIMIT ?2",
-        // Among twice as many will be enough that went well.
-        params![job.as_str(), i64::try_from(last.saturating_mul(2))?],
-    )?;
+    // Among twice as many will be enough that went well.
+    let enough = i64::try_from(last.saturating_mul(2))?;
+    let records = row::all_readable(connection, sql::LAST_OF_JOB, params![job.as_str(), enough])?;
     let well = records.iter().filter(|record| record.outcome().is_some_and(|outcome| outcome.is_success()));
     Ok(well.filter_map(|r| Some(r.finished_at? - r.started_at?)).take(last).collect())
 }

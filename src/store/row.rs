@@ -59,6 +59,19 @@ pub(super) fn all(connection: &Connection, sql: &str, params: impl Params) -> Re
     documents.map(|document| parse(&document?)).collect()
 }
 
+/// The same for a history, which is not to be lost because of one row that cannot be read.
+pub(super) fn all_readable(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<RunRecord>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut records = Vec::new();
+    for document in statement.query_map(params, read)? {
+        match parse(&document?) {
+            Ok(record) => records.push(record),
+            Err(error) => tracing::warn!("a run is left out: {error:#}"),
+        }
+    }
+    Ok(records)
+}
+
 /// The one record that a query finds, if any.
 pub(super) fn one(connection: &Connection, sql: &str, params: impl Params) -> Result<Option<RunRecord>> {
     let document = connection.prepare_cached(sql)?.query_row(params, read).optional()?;

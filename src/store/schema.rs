@@ -58,11 +58,21 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (job, era, planned_for)
     ) STRICT, WITHOUT ROWID;
 ",
+    // The history in its own order, as a whole and of one job, without sorting all of it.
+    "
+    CREATE INDEX runs_in_order ON runs (planned_for, era, part, attempt);
+    CREATE INDEX runs_of_job ON runs (job, planned_for, era, part, attempt);
+    DROP INDEX runs_newest;
+    CREATE INDEX skips_in_order ON skips (last_at);
+    ",
 ];
 
 /// Brings a store to the newest schema. One from a newer release is left as it is.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?.try_into()?;
+    if version > STEPS.len() {
+        tracing::info!("the store is of a newer release; this one leaves out what it does not know");
+    }
     for (index, step) in STEPS.iter().enumerate().skip(version) {
         let tx = connection.transaction()?;
         tx.execute_batch(step).with_context(|| format!("failed to bring the store to version {}", index + 1))?;

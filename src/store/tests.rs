@@ -1,3 +1,5 @@
+mod damage;
+
 use super::*;
 use crate::run::{Outcome, SkipReason, Stopped, Trigger};
 
@@ -215,7 +217,7 @@ async fn pruning_keeps_the_newest_and_the_last_of_each_job() {
         room.store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
         room.store.finish(&finished(record, Outcome::Succeeded), vec![]).await.unwrap();
     }
-    assert_eq!(room.store.prune(1).await.unwrap(), 2);
+    assert_eq!(room.store.prune(1, DateTime::UNIX_EPOCH).await.unwrap(), 2);
     let outcomes = room.store.last_outcomes().await.unwrap();
     assert_eq!(outcomes[&job("rare")].finished_at, Some(at(10)));
     assert_eq!(outcomes[&job("often")].finished_at, Some(at(40)));
@@ -272,6 +274,189 @@ async fn rows_of_a_mark_come_with_it_and_once() {
     assert_eq!(room.store.plan_once("start", "boot 1", vec![row("a", 61)]).await.unwrap(), []);
     assert_eq!(room.store.plan_once("start", "boot 2", vec![row("a", 62)]).await.unwrap().len(), 1);
     assert_eq!(room.store.unfinished().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_last_occurrence_of_a_job_stays_whole_and_age_counts() {
+    let room = room();
+    let mut follow_up = row("rare", 10);
+    follow_up.occurrence.part = 1;
+    let mut rows = vec![row("rare", 10), follow_up];
+    rows.extend((1..=1000).map(|n| row("often", n)));
+    room.store.plan(rows.clone(), vec![], vec![], None).await.unwrap();
+    for record in rows {
+        room.store.finish(&finished(record, Outcome::Succeeded), vec![]).await.unwrap();
+    }
+    let under_way = row("often", 5000);
+    room.store.plan(vec![under_way], vec![], vec![], None).await.unwrap();
+    for n in 0..700 {
+        let reason = if n % 2 == 0 { SkipReason::Overlap } else { SkipReason::Missed };
+        room.store.plan(vec![], vec![SkipRow::one(job("s"), at(n), reason)], vec![], None).await.unwrap();
+    }
+    let left = async || {
+        let listed = room.store.runs(Filter::default()).await.unwrap();
+        let skips = listed.iter().filter(|line| matches!(line, Listed::Skips(_))).count();
+        (listed.len() - skips, skips)
+    };
+    assert_eq!(room.store.prune(600, at(0)).await.unwrap(), 401, "more than one round");
+    assert_eq!(left().await, (602, 600));
+    assert_eq!(room.store.prune(600, at(900)).await.unwrap(), 498, "those before an instant");
+    assert_eq!(left().await, (104, 0));
+    assert_eq!(room.store.prune(0, at(0)).await.unwrap(), 100);
+    assert_eq!(left().await, (4, 0), "the last occurrence of each job, both parts of one, and what is under way");
+}
+
+#[tokio::test]
+async fn a_shorter_history_gives_its_room_back() {
+    let room = room();
+    let size = || std::fs::metadata(room.dir.path().join(FILE)).unwrap().len();
+    let mut rows: Vec<RunRecord> = (0..50).map(|n| row("a", n)).collect();
+    for record in &mut rows {
+        record.output_note = Some("x".repeat(1 << 18));
+        record.state = State::Finished(Outcome::Succeeded);
+    }
+    room.store.plan(rows, vec![], vec![], None).await.unwrap();
+    checkpoint(&room).await;
+    let full = size();
+    assert!(full > 12 << 20);
+    room.store.prune(1, at(0)).await.unwrap();
+    checkpoint(&room).await;
+    assert!(size() < full / 2, "{full} bytes became {}", size());
+}
+
+async fn checkpoint(room: &Room) {
+    let done = |c: &rusqlite::Connection| {
+        c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map_err(Into::into)
+    };
+    assert_eq!(room.store.thread.read(done).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn no_question_reads_or_sorts_the_whole_history() {
+    let room = room();
+    for sql in super::sql::ALL {
+        let plan = room
+            .store
+            .thread
+            .read(move |c| {
+                let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let unset = vec![rusqlite::types::Null; statement.parameter_count()];
+                let steps = statement.query_map(rusqlite::params_from_iter(unset), |row| row.get::<_, String>(3))?;
+                Ok(steps.collect::<rusqlite::Result<Vec<String>>>()?)
+            })
+            .await
+            .unwrap();
+        let scans = |step: &&String| {
+            let table = ["SCAN runs", "SCAN skips", "SCAN old", "SCAN later"].iter().any(|scan| step.starts_with(scan));
+            (table && !step.contains("USING")) || step.contains("FOR ORDER BY")
+        };
+        assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_is_synchronized_and_nothing_else() {
+    let room = room();
+    let level = |tx: &rusqlite::Connection| Ok(tx.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?);
+    assert_eq!(room.store.thread.write(Durability::Power, move |tx| level(tx)).await.unwrap(), 2, "FULL");
+    assert_eq!(room.store.thread.write(Durability::Process, move |tx| level(tx)).await.unwrap(), 1, "NORMAL");
+    let failed: Result<()> = room.store.thread.write(Durability::Power, |_| anyhow::bail!("as it happens")).await;
+    assert!(failed.is_err());
+    assert_eq!(room.store.thread.read(level).await.unwrap(), 1, "after a failure, too");
+}
+
+#[tokio::test]
+async fn the_log_of_the_store_shrinks_again_after_a_long_reader() {
+    let room = room();
+    let wal = room.dir.path().join(format!("{FILE}-wal"));
+    let write = async |from: i64| {
+        for n in from..from + 200 {
+            let mut record = row("a", n);
+            record.output_note = Some("x".repeat(60_000));
+            room.store.plan(vec![record], vec![], vec![], None).await.unwrap();
+        }
+    };
+    let reader = rusqlite::Connection::open(room.dir.path().join(FILE)).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM runs").unwrap();
+    write(0).await;
+    let length = || std::fs::metadata(&wal).unwrap().len();
+    assert!(length() > 8 << 20, "nothing could be moved out of it: {}", length());
+    reader.execute_batch("COMMIT").unwrap();
+    write(1000).await;
+    assert!(length() < 6 << 20, "{}", length());
+}
+
+/// Runs this test's program once more with only this test, which reads there.
+#[tokio::test]
+async fn another_process_reads_while_this_one_writes() {
+    const DIR: &str = "TENDER_TEST_READS";
+    if let Ok(dir) = std::env::var(DIR) {
+        return read_until_told(std::path::Path::new(&dir));
+    }
+    let room = room();
+    let name = std::thread::current().name().unwrap().to_owned();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name.as_str(), "--exact"])
+        .env(DIR, room.dir.path())
+        .spawn()
+        .unwrap();
+    let mut n = 0;
+    // Its word that it has begun is a file: until then there is nothing to be read beside.
+    let (begun, ended) = (room.dir.path().join("begun"), room.dir.path().join("ended"));
+    while !begun.exists() || n < 500 {
+        n += 1;
+        room.store.plan(vec![row("left", n), row("right", n)], vec![], vec![], None).await.unwrap();
+        if n % 50 == 0 {
+            room.store.prune(20, at(0)).await.unwrap();
+        }
+    }
+    std::fs::write(ended, "").unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn read_until_told(dir: &std::path::Path) {
+    let reader = Store::open_read_only(dir).unwrap();
+    let mut seen = 0;
+    while !dir.join("ended").exists() || seen == 0 {
+        let listed = reader.runs(&Filter::default()).unwrap();
+        let of = |name: &str| {
+            let of = |line: &&Listed| matches!(line, Listed::Run(record) if record.occurrence.job.as_str() == name);
+            listed.iter().filter(of).map(Listed::at).collect::<Vec<_>>()
+        };
+        assert_eq!(of("left"), of("right"), "what one transaction wrote is seen as a whole");
+        seen = listed.len();
+        std::fs::write(dir.join("begun"), "").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_whole() {
+    let room = room();
+    room.store.plan(vec![row("a", 60)], vec![], vec![], None).await.unwrap();
+    let copy = room.dir.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    Store::open_read_only(room.dir.path()).unwrap().copy_to(&copy.join(FILE)).unwrap();
+    assert_eq!(Store::open_read_only(&copy).unwrap().unfinished().unwrap(), room.store.unfinished().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_full_store_gives_up_the_ballast() {
+    let room = room();
+    let ballast = room.dir.path().join("ballast");
+    assert!(ballast.exists());
+    let limit = |c: &rusqlite::Connection| {
+        let pages: i64 = c.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        Ok(c.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0))?)
+    };
+    room.store.thread.read(limit).await.unwrap();
+    let mut large = row("a", 60);
+    large.output_note = Some("x".repeat(1 << 20));
+    let error = room.store.plan(vec![large], vec![], vec![], None).await.unwrap_err();
+    assert!(format!("{error:#}").contains("full"), "{error:#}");
+    assert!(!ballast.exists());
+    assert_eq!(room.store.damage(), None);
+    assert_eq!(room.store.look_at_disk(), None, "the disk itself is well");
+    assert!(ballast.exists(), "it is made again");
 }
 
 #[tokio::test]

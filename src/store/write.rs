@@ -78,17 +78,3 @@ pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Resul
         .execute(params![key, value])?;
     Ok(())
 }
-
-pub(super) fn prune(connection: &Connection, keep: usize) -> Result<usize> {
-    let keep = i64::try_from(keep)?;
-    connection
-        .execute("DELETE FROM skips WHERE id NOT IN (SELECT id FROM skips ORDER BY last_at DESC LIMIT ?1)", [keep])?;
-    let last: Vec<RunId> = read::last_of_each_job(connection)?.into_iter().map(|record| record.id).collect();
-    let gone = connection.execute(
-        "DELETE FROM runs WHERE state = 'finished'
-           AND id NOT IN (SELECT id FROM runs WHERE state = 'finished' ORDER BY planned_for DESC, due DESC LIMIT ?1)
-           AND id NOT IN (SELECT value FROM json_each(?2))",
-        params![keep, serde_json::to_string(&last)?],
-    )?;
-    Ok(gone)
-}

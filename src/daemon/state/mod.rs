@@ -6,6 +6,7 @@ mod reload;
 mod show;
 mod stop;
 mod stuck;
+mod upkeep;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -67,6 +68,7 @@ pub(in crate::daemon) struct Daemon<E> {
     resumed: u32,
     /// Plans that the store did not take yet.
     unwritten: Vec<Plan>,
+    pruning: upkeep::Pruning,
     /// When this process began.
     begun: DateTime<Utc>,
 }
@@ -115,6 +117,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             resume_at: None,
             resumed: 0,
             unwritten: Vec::new(),
+            pruning: upkeep::Pruning::default(),
             begun: Utc::now(),
         }
     }
@@ -258,7 +261,9 @@ impl<E: Runs + Host + 'static> Daemon<E> {
     }
 
     fn store_failed(&mut self, error: &anyhow::Error) {
-        tracing::error!("the store cannot be written: {error:#}");
+        if !self.reasons.stands(troubles::STORE_UNWRITABLE) {
+            tracing::error!("the store cannot be written: {error:#}");
+        }
         self.reasons.raise(troubles::STORE_UNWRITABLE, format!("the store cannot be written: {error:#}"));
     }
 
@@ -344,10 +349,6 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         if is_deploy {
             self.after_deploy(&record).await;
         }
-        let keep = self.loaded().map_or(10_000, |l| l.settings.keep_runs);
-        if let Err(error) = self.store.prune(keep).await {
-            self.store_failed(&error);
-        }
     }
 
     /// A name that is taken is worth a look by a person, until the job's next run gets its own.
@@ -403,6 +404,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         }
         self.look_for_stuck_runs().await;
         self.look_if_worth_it().await;
+        self.upkeep().await;
         if self.reasons.has_changed() {
             self.touch();
         }
