@@ -6,6 +6,7 @@
 mod pipeline {
     pub mod broken;
     mod faults;
+    mod full_disk;
     pub mod house;
     mod parts;
     mod reload;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::projection::Progress;
 use crate::run::RunId;
+use crate::store::disk;
 
 /// How long the lock is waited for. Rotation holds it while it cuts, not while it copies.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -115,12 +116,18 @@ pub fn append(log: &Path, run: &RunId, before: &Progress, text: &[u8]) -> Result
         pos.length = text.len() as u64;
         pos.run = Some(run.clone());
         pos.runs.insert(run.clone(), before.clone());
+        disk::check_room(&*file).with_context(|| format!("failed to write the log {}", log.display()))?;
         write_pos(log, pos)?;
         fail::fail_point!("log.noted");
         if let Err(error) = file.write_all(text) {
             // Some of it may be in, as on a full disk.
             file.set_len(pos.size).ok();
             return Err(error).with_context(|| format!("failed to write the log {}", log.display()));
+        }
+        if pos.size == 0 {
+            // To the next look a log that a stranger emptied would be one that the text never reached.
+            pos.settle(&file.metadata()?);
+            write_pos(log, pos)?;
         }
         Ok(())
     })
@@ -171,14 +178,17 @@ fn read_pos(log: &Path) -> Pos {
     line.and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
 }
 
-/// One write of one line; what an older, longer line leaves behind it is not read.
+/// One write of one line; what an older, longer line leaves behind it is not read. A full disk may
+/// take a part of a longer one: then the old one is put back, for which there is room.
 fn write_pos(log: &Path, pos: &Pos) -> Result<()> {
     let path = pos_path(log);
     let about = || format!("failed to write {}", path.display());
     let mut text = serde_json::to_vec(pos)?;
     text.push(b'\n');
+    let old = fs::read(&path).unwrap_or_default();
     let mut file = File::options().write(true).create(true).truncate(false).open(&path).with_context(about)?;
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&text)).with_context(about)
+    let mut write = |text: &[u8]| file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(text));
+    write(&text).inspect_err(|_| write(&old).unwrap_or_default()).with_context(about)
 }
 
 #[cfg(test)]
@@ -241,6 +251,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("a.log");
         append(&log, &run("r"), &Progress::default(), b"x").unwrap();
+        // Emptied by a stranger right after the first text.
+        fs::write(&log, "").unwrap();
+        assert_eq!(extra(&log, "r"), 1);
         fs::write(pos_path(&log), b"{\"inode\":").unwrap();
         assert_eq!(progress(&log, &run("r")).unwrap(), None);
     }

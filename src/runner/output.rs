@@ -1,7 +1,11 @@
-//! The output writer: one thread that owns all spools and job logs. Its queue is bounded, so that
-//! a flood slows the follower and takes no memory.
+//! The output writer: one thread that owns all open spools and job logs, and one beside it that
+//! compresses and drops old ones. What waits for the thread is bounded in bytes, so that a flood
+//! slows its follower and takes no memory.
 
 mod lane;
+mod packer;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::cell::Cell;
@@ -12,17 +16,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow, bail};
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::projection::Trailer;
-use super::shelf::Shelf;
+use super::shelf::{Keep, Shelf};
 use super::spool::Cursor;
 use crate::engine::Frame;
 use crate::run::RunId;
+use packer::Packer;
 use writer::Writer;
 
-/// Batches that may wait for the thread.
-const QUEUE: usize = 32;
+/// Messages that may wait for the thread.
+const QUEUE: usize = 64;
+
+/// Bytes of pieces that may be on their way to the disk, of all runs together.
+const BUDGET: usize = 2 << 20;
+
+/// What a piece takes beside its bytes.
+const PIECE: usize = 64;
 
 /// The log of a run's job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +61,8 @@ pub struct Stored {
 #[derive(Debug, Clone)]
 pub struct Output {
     queue: mpsc::Sender<Message>,
+    budget: Arc<Semaphore>,
+    packer: Packer,
     shelf: Shelf,
     trouble: Arc<Mutex<BTreeMap<PathBuf, String>>>,
 }
@@ -61,6 +74,7 @@ pub struct Lane {
     pub stored: Stored,
     run: RunId,
     queue: mpsc::Sender<Message>,
+    budget: Arc<Semaphore>,
     broken: Arc<AtomicBool>,
     used: Cell<bool>,
     complete: Cell<bool>,
@@ -69,7 +83,7 @@ pub struct Lane {
 #[derive(Debug)]
 enum Message {
     Open { run: RunId, log: Option<LogTarget>, broken: Arc<AtomicBool>, reply: oneshot::Sender<Result<Stored>> },
-    Push { run: RunId, pieces: Vec<Frame> },
+    Push { run: RunId, pieces: Vec<Frame>, share: OwnedSemaphorePermit },
     End { run: RunId, reply: oneshot::Sender<Result<()>> },
     Close { run: RunId, log: Option<LogTarget>, trailer: Trailer, reply: oneshot::Sender<()> },
     Retry,
@@ -77,21 +91,27 @@ enum Message {
 }
 
 impl Output {
-    /// Starts the thread; it ends when all handles are gone, or at [`Output::stop`].
+    /// Starts the threads; they end when all handles are gone, or at [`Output::stop`].
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(shelf: Shelf) -> Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let trouble = Arc::default();
-        let writer = Writer::new(shelf.clone(), Arc::clone(&trouble));
+        let packer = Packer::start(shelf.clone())?;
+        let writer = Writer::new(shelf.clone(), packer.clone(), Arc::clone(&trouble));
         std::thread::Builder::new().name("output".to_owned()).spawn(move || writer.work(messages))?;
-        Ok(Self { queue, shelf, trouble })
+        Ok(Self { queue, budget: Arc::new(Semaphore::new(BUDGET)), packer, shelf, trouble })
     }
 
     /// The folder of spools.
     pub const fn shelf(&self) -> &Shelf {
         &self.shelf
+    }
+
+    /// Says which spools of finished runs stay: at once, and from now on.
+    pub fn keep(&self, keep: Keep) {
+        self.packer.keep(keep);
     }
 
     /// Opens a run's spool for more, and its log if it has one. A lane that is open already ends.
@@ -102,10 +122,10 @@ impl Output {
         let broken = Arc::new(AtomicBool::new(false));
         let (reply, answer) = oneshot::channel();
         let message = Message::Open { run: run.clone(), log, broken: Arc::clone(&broken), reply };
-        self.queue.send(message).await.map_err(ended)?;
-        let stored = answer.await.map_err(ended)??;
+        let stored = ask(&self.queue, message, answer).await??;
         let (used, complete) = (Cell::new(false), Cell::new(stored.ended));
-        Ok(Lane { stored, run: run.clone(), queue: self.queue.clone(), broken, used, complete })
+        let (queue, budget) = (self.queue.clone(), Arc::clone(&self.budget));
+        Ok(Lane { stored, run: run.clone(), queue, budget, broken, used, complete })
     }
 
     /// Closes a run that is recorded: the marker in its log, then compression. When the log cannot
@@ -115,8 +135,12 @@ impl Output {
     /// When the thread has ended.
     pub async fn close(&self, run: &RunId, log: Option<LogTarget>, trailer: Trailer) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Message::Close { run: run.clone(), log, trailer, reply }).await.map_err(ended)?;
-        answer.await.map_err(ended)
+        ask(&self.queue, Message::Close { run: run.clone(), log, trailer, reply }, answer).await
+    }
+
+    /// Puts the spool of a run that nobody goes on with among those of finished ones.
+    pub fn put_away(&self, run: &RunId) {
+        self.packer.pack(run, None);
     }
 
     /// Asks for another attempt at logs that could not be written. Cheap; drop it in now and then.
@@ -132,12 +156,12 @@ impl Output {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes everything that is queued and ends the thread.
+    /// Writes everything that is queued, compresses what is over, and ends the threads.
     pub async fn stop(&self) {
         let (reply, answer) = oneshot::channel();
-        if self.queue.send(Message::Stop { reply }).await.is_ok() {
-            let _ = answer.await;
-        }
+        // Whoever asks a second time finds it ended, or as good as.
+        let _ = ask(&self.queue, Message::Stop { reply }, answer).await;
+        self.packer.stop().await;
     }
 }
 
@@ -152,16 +176,18 @@ impl Lane {
         self.used.get()
     }
 
-    /// Stores pieces; waits while the queue is full.
+    /// Stores pieces; waits while too many bytes are on their way.
     ///
     /// # Errors
     /// When pieces before could not be stored: open the run again, and follow from there.
     pub async fn push(&self, pieces: Vec<Frame>) -> Result<()> {
+        let cost = pieces.iter().map(|piece| piece.bytes.len() + PIECE).sum::<usize>().min(BUDGET);
+        let share = Arc::clone(&self.budget).acquire_many_owned(u32::try_from(cost)?).await.map_err(ended)?;
         if self.broken.load(Ordering::Acquire) {
             bail!("the output of run {} could not be stored", self.run);
         }
         self.used.set(true);
-        self.queue.send(Message::Push { run: self.run.clone(), pieces }).await.map_err(ended)
+        self.queue.send(Message::Push { run: self.run.clone(), pieces, share }).await.map_err(ended)
     }
 
     /// Marks the output as complete; on the disk when it returns.
@@ -170,10 +196,20 @@ impl Lane {
     /// When it could not be stored.
     pub async fn end(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Message::End { run: self.run.clone(), reply }).await.map_err(ended)?;
-        answer.await.map_err(ended)??;
+        ask(&self.queue, Message::End { run: self.run.clone(), reply }, answer).await??;
         self.complete.set(true);
         Ok(())
+    }
+}
+
+/// Sends a message and waits for its answer. A message that is sent while the thread ends may stay in
+/// the queue for ever, unanswered.
+async fn ask<T>(queue: &mpsc::Sender<Message>, message: Message, answer: oneshot::Receiver<T>) -> Result<T> {
+    queue.send(message).await.map_err(ended)?;
+    tokio::select! {
+        biased;
+        answer = answer => answer.map_err(ended),
+        () = queue.closed() => Err(ended(())),
     }
 }
 

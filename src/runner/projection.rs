@@ -10,6 +10,9 @@ use crate::run::{Outcome, RunRecord};
 /// A line that is longer goes out in parts: memory stays bounded.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// Room that is kept for the next text.
+const KEPT: usize = 64 << 10;
+
 /// How far a run's text is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -139,6 +142,7 @@ impl Projector {
     /// Takes note that the waiting text is in the log.
     pub fn written(&mut self) {
         self.text.clear();
+        self.text.shrink_to(KEPT);
         self.base = Progress { extra: self.skip_text, ..self.now.clone() };
     }
 

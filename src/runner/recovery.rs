@@ -204,9 +204,14 @@ impl<E: Runs> Recovery<'_, E> {
 pub async fn finish_output(output: &Output, store: &Store, log_dir: &std::path::Path) -> Result<usize> {
     let mut finished = 0;
     for run in output.shelf().open_spools()? {
-        let Some(record) = store.get(&run).await? else { continue };
+        let Some(record) = store.get(&run).await? else {
+            // Neither a row nor a container is left that could go on.
+            output.put_away(&run);
+            continue;
+        };
         let (Some(trailer), Some(outcome)) = (Trailer::of(&record), record.outcome()) else { continue };
         if matches!(outcome, Outcome::Skipped(_)) {
+            output.put_away(&run);
             continue;
         }
         let log = record.log_file.as_ref().map(|file| LogTarget {

@@ -19,6 +19,7 @@ use super::output::Output;
 use super::perform::{Entry, Limits, Order};
 use super::queued::Queue;
 use super::recovery::Resume;
+use super::shelf::Keep;
 use super::stop_list::StopList;
 use super::task::{Next, Shared, Task};
 use crate::config::{Installation, Settings};
@@ -105,6 +106,7 @@ pub(super) struct Active {
 impl<E: Runs + 'static> Runner<E> {
     /// A runner without runs.
     pub fn new(engine: Rc<E>, store: Store, output: Output, room: Room) -> Self {
+        output.keep(keep(&room.settings));
         let (sender, events) = mpsc::unbounded_channel();
         Self {
             comeback: Rc::new(Comeback::new(Rc::clone(&engine), store.clone(), sender.clone())),
@@ -126,6 +128,7 @@ impl<E: Runs + 'static> Runner<E> {
     /// Puts another configuration in force for runs that begin from now on. Call
     /// [`Runner::pump`] with its jobs from now on.
     pub fn configure(&mut self, room: Room) {
+        self.output.keep(keep(&room.settings));
         self.room = Rc::new(room);
     }
 
@@ -311,6 +314,11 @@ impl<E: Runs + 'static> Runner<E> {
             }
         }
     }
+}
+
+/// Which output of finished runs stays.
+const fn keep(settings: &Settings) -> Keep {
+    Keep { count: settings.keep_runs, age: settings.keep_for, bytes: settings.keep_output }
 }
 
 async fn due(at: Option<DateTime<Utc>>) {

@@ -12,9 +12,12 @@ use flate2::write::GzEncoder;
 
 use super::spool::{self, Cursor, Record};
 use crate::run::RunId;
+use crate::store::disk;
 
 const RAW: &str = "spool";
 const PACKED: &str = "spool.gz";
+/// What compression leaves when it is killed.
+const LEFT: &str = ".new";
 
 /// The folder of spools below a state dir.
 #[derive(Debug, Clone)]
@@ -107,6 +110,7 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error).with_context(about),
         };
+        disk::check_room(&from).with_context(about)?;
         let new = packed.with_extension("gz.new");
         let mut to = GzEncoder::new(BufWriter::new(File::create(&new).with_context(about)?), Compression::fast());
         io::copy(&mut from, &mut to).with_context(about)?;
@@ -140,56 +144,75 @@ impl Shelf {
     /// # Errors
     /// When the folder cannot be read.
     pub fn open_spools(&self) -> Result<Vec<RunId>> {
-        let names =
-            self.files()?.into_iter().filter_map(|file| Some(RunId(file.name.strip_suffix(".spool")?.to_owned())));
-        Ok(names.collect())
+        let mut runs = Vec::new();
+        self.each(|_, name| {
+            if let Some(run) = name.strip_suffix(RAW).and_then(|name| name.strip_suffix('.')) {
+                runs.push(RunId(run.to_owned()));
+            }
+            Ok(())
+        })?;
+        Ok(runs)
     }
 
-    /// Removes the oldest compressed spools beyond what is kept, and leftovers of compression.
+    /// Removes the oldest compressed spools beyond what is kept, and leftovers of compression: call
+    /// it from the thread that compresses.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
     pub fn prune(&self, keep: Keep, now: SystemTime) -> Result<usize> {
-        let mut files = self.files()?;
-        files.retain(|file| file.name.ends_with(PACKED) || file.name.ends_with(".new"));
-        files.sort_by_key(|file| std::cmp::Reverse(file.modified));
-        let (mut count, mut bytes, mut gone) = (0, 0, 0);
-        for file in files {
-            let old = now.duration_since(file.modified).is_ok_and(|age| age > keep.age);
-            count += 1;
-            bytes += file.bytes;
-            if old || count > keep.count || bytes > keep.bytes || file.name.ends_with(".new") {
-                let path = self.folder.join(&file.name);
-                fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
-                gone += 1;
+        let mut gone = 0;
+        let mut remove = |name: &str| {
+            let path = self.folder.join(name);
+            fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+            gone += 1;
+            anyhow::Ok(())
+        };
+        // There may be very many: of each only what is needed, and in few bytes.
+        let mut packed: Vec<(SystemTime, u64, Box<str>)> = Vec::new();
+        self.each(|entry, name| {
+            if name.ends_with(LEFT) {
+                remove(name)?;
+            } else if let Some(run) = name.strip_suffix(PACKED) {
+                let data = entry.metadata()?;
+                packed.push((data.modified()?, data.len(), run.into()));
+            }
+            Ok(())
+        })?;
+        packed.sort_unstable_by_key(|(modified, ..)| std::cmp::Reverse(*modified));
+        let mut bytes = 0;
+        for (at, (modified, length, run)) in packed.iter().enumerate() {
+            let old = now.duration_since(*modified).is_ok_and(|age| age > keep.age);
+            bytes += length;
+            if old || at >= keep.count || bytes > keep.bytes {
+                remove(&format!("{run}{PACKED}"))?;
             }
         }
         Ok(gone)
     }
 
-    fn files(&self) -> Result<Vec<SpoolFile>> {
+    /// Goes through the files. One that vanishes meanwhile is none.
+    fn each(&self, mut visit: impl FnMut(&fs::DirEntry, &str) -> Result<()>) -> Result<()> {
         let about = || format!("failed to read {}", self.folder.display());
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error).with_context(about),
         };
-        let mut files = Vec::new();
         for entry in entries {
             let entry = entry.with_context(about)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let data = entry.metadata().with_context(about)?;
-            files.push(SpoolFile { name, modified: data.modified().with_context(about)?, bytes: data.len() });
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            match visit(&entry, name) {
+                Err(error) if is_gone(&error) => {}
+                answer => answer?,
+            }
         }
-        Ok(files)
+        Ok(())
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct SpoolFile {
-    name: String,
-    modified: SystemTime,
-    bytes: u64,
+fn is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Reads a run's output, of a finished run or beside its writer.

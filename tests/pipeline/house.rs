@@ -29,7 +29,11 @@ pub struct House {
 
 impl House {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// With its state and its logs in this folder.
+    pub fn within(dir: TempDir) -> Self {
         let state = dir.path().join("state");
         let lease = Lease::try_take(&state, None).unwrap().unwrap();
         let store = Store::open(&state, &lease).unwrap().store;

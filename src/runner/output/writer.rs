@@ -4,44 +4,61 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 
-use super::lane::{Closed, Log, Open, append, write_spool};
-use super::{LogTarget, Message, Stored};
-use crate::engine::Frame;
+use super::lane::{BATCH, Log, Open, append};
+use super::packer::Packer;
+use super::{LogTarget, Message, QUEUE, Stored};
 use crate::run::RunId;
 use crate::runner::joblog;
 use crate::runner::projection::{Progress, Projector, Trailer};
 use crate::runner::shelf::Shelf;
 use crate::runner::spool::{self, Record};
 
-/// Bytes that are gathered before they are written.
-const BATCH: usize = 1 << 20;
+/// Time between two attempts at logs that cannot be written: each may read whole spools.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// What became of a log at the end of its run.
+#[derive(Debug)]
+enum Closed {
+    /// All is in.
+    Complete(Option<PathBuf>),
+    /// It follows when it can be written.
+    Late,
+}
 
 #[derive(Debug)]
 pub(super) struct Writer {
     shelf: Shelf,
+    packer: Packer,
     lanes: BTreeMap<RunId, Open>,
     /// Recorded runs whose log still lacks something.
     late: BTreeMap<RunId, (LogTarget, Trailer)>,
     trouble: Arc<Mutex<BTreeMap<PathBuf, String>>>,
+    /// When logs that cannot be written are tried again, and the time until then.
+    again: Option<(Instant, Duration)>,
+    scratch: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn new(shelf: Shelf, trouble: Arc<Mutex<BTreeMap<PathBuf, String>>>) -> Self {
-        Self { shelf, lanes: BTreeMap::new(), late: BTreeMap::new(), trouble }
+    pub(super) fn new(shelf: Shelf, packer: Packer, trouble: Arc<Mutex<BTreeMap<PathBuf, String>>>) -> Self {
+        let (lanes, late) = (BTreeMap::new(), BTreeMap::new());
+        Self { shelf, packer, lanes, late, trouble, again: None, scratch: Vec::new() }
     }
 
     pub(super) fn work(mut self, mut messages: mpsc::Receiver<Message>) {
         while let Some(first) = messages.blocking_recv() {
             let mut touched = BTreeSet::new();
-            let mut next = Some(first);
+            let (mut next, mut left) = (Some(first), QUEUE);
             while let Some(message) = next {
                 match message {
                     Message::Stop { reply } => {
                         touched.iter().for_each(|run| self.flush(run));
+                        self.again = None;
+                        self.retry();
                         let _ = reply.send(());
                         return;
                     }
@@ -49,9 +66,11 @@ impl Writer {
                         let _ = reply.send(self.open(&run, log, broken));
                         touched.insert(run);
                     }
-                    Message::Push { run, pieces } => {
-                        self.push(&run, pieces);
-                        touched.insert(run);
+                    Message::Push { run, pieces, share } => {
+                        if let Some(open) = self.lanes.get_mut(&run) {
+                            open.push(pieces, share);
+                            touched.insert(run);
+                        }
                     }
                     Message::End { run, reply } => {
                         let _ = reply.send(self.end(&run));
@@ -63,9 +82,12 @@ impl Writer {
                     }
                     Message::Retry => self.retry(),
                 }
-                next = messages.try_recv().ok();
+                // Bounded, so that one who never stops talking does not hold back what others said.
+                left -= 1;
+                next = if left == 0 { None } else { messages.try_recv().ok() };
             }
             touched.iter().for_each(|run| self.flush(run));
+            self.scratch.shrink_to(BATCH);
         }
     }
 
@@ -79,9 +101,9 @@ impl Writer {
         };
         let mut failed = None;
         let found = self.shelf.resume(run, |piece| {
-            if let Log::Live(target, projector) = &mut log {
+            if let (Log::Live(target, projector), None) = (&mut log, &failed) {
                 projector.feed(piece);
-                if failed.is_none() && projector.waiting().1.len() >= BATCH {
+                if projector.waiting().1.len() >= BATCH {
                     failed = append(target, run, projector).err();
                 }
             }
@@ -91,8 +113,7 @@ impl Writer {
             (log, _) => log,
         };
         let stored = Stored { cursor: found.cursor, ended: found.ended, bytes: found.bytes };
-        let open = Open { file: found.file, buffer: Vec::new(), ended: found.ended, log, broken };
-        self.lanes.insert(run.clone(), open);
+        self.lanes.insert(run.clone(), Open::new(found.file, found.ended, log, broken));
         Ok(stored)
     }
 
@@ -109,35 +130,25 @@ impl Writer {
         }
     }
 
-    fn push(&mut self, run: &RunId, pieces: Vec<Frame>) {
-        let Some(open) = self.lanes.get_mut(run) else { return };
-        for piece in pieces {
-            if let Log::Live(_, projector) = &mut open.log {
-                projector.feed(&piece);
-            }
-            // Into memory: cannot fail but for the length, which the engine bounds.
-            if spool::write(&mut open.buffer, &Record::Piece(piece)).is_err() {
-                open.broken.store(true, Ordering::Release);
-            }
-        }
-        if open.buffer.len() >= BATCH {
-            self.flush(run);
-        }
-    }
-
-    /// Spool first, log second: the log holds nothing that the spool lacks.
     fn flush(&mut self, run: &RunId) {
         let Some(mut open) = self.lanes.remove(run) else { return };
-        if let Err(error) = write_spool(&mut open) {
-            tracing::warn!("{:#}", error.context(format!("failed to store the output of run {run}")));
-            open.broken.store(true, Ordering::Release);
-            return;
-        }
-        fail::fail_point!("run.spooled");
-        if let Log::Live(target, projector) = &mut open.log
-            && let Err(error) = append(target, run, projector)
-        {
-            open.log = self.behind(target.clone(), &error);
+        let flushed = open.flush(run, &mut self.scratch).and_then(|behind| match (&mut open.log, behind) {
+            // Such as the marker at the beginning, when there is no output yet.
+            (Log::Live(target, projector), None) => Ok(append(target, run, projector).err()),
+            (_, behind) => Ok(behind),
+        });
+        match flushed {
+            Err(error) => {
+                tracing::warn!("{:#}", error.context(format!("failed to store the output of run {run}")));
+                open.broken.store(true, Ordering::Release);
+                return;
+            }
+            Ok(Some(error)) => {
+                if let Log::Live(target, _) = &open.log {
+                    open.log = self.behind(target.clone(), &error);
+                }
+            }
+            Ok(None) => {}
         }
         fail::fail_point!("run.output");
         self.lanes.insert(run.clone(), open);
@@ -146,11 +157,19 @@ impl Writer {
     fn end(&mut self, run: &RunId) -> Result<()> {
         self.flush(run);
         let open = self.lanes.get_mut(run).with_context(|| format!("the output of run {run} could not be stored"))?;
-        if !open.ended {
-            spool::write(&mut open.file, &Record::End)?;
-            open.ended = true;
+        let ended = (|| {
+            if !open.ended {
+                spool::write(&mut open.file, &Record::End)?;
+                open.ended = true;
+            }
+            open.file.sync_all()
+        })();
+        if ended.is_err() {
+            // A torn record may be at its end, and a failed fsync is not to be asked again.
+            open.broken.store(true, Ordering::Release);
+            self.lanes.remove(run);
         }
-        open.file.sync_all().with_context(|| format!("failed to store the output of run {run}"))
+        ended.with_context(|| format!("failed to store the output of run {run}"))
     }
 
     /// Writes the marker at the end; tells whether the log is complete, and which it is.
@@ -185,34 +204,28 @@ impl Writer {
                     return Closed::Late;
                 }
                 fail::fail_point!("run.logged");
-                self.trouble.lock().unwrap_or_else(PoisonError::into_inner).remove(&target.path);
                 Closed::Complete(Some(target.path))
             }
         }
     }
 
-    /// Compresses the spool of a run whose log is complete. The note is dropped last: a spool that
-    /// is found uncompressed has its note.
-    fn pack(&mut self, run: &RunId, closed: Closed) {
-        let Closed::Complete(log) = closed else { return };
-        let packed = self.shelf.pack(run);
-        fail::fail_point!("run.packed");
-        if let Err(error) = packed.and_then(|()| log.map_or(Ok(()), |log| joblog::forget(&log, run))) {
-            tracing::warn!("{error:#}");
+    fn pack(&self, run: &RunId, closed: Closed) {
+        if let Closed::Complete(log) = closed {
+            self.packer.pack(run, log);
         }
     }
 
     /// Makes up for logs that could not be written.
     fn retry(&mut self) {
-        let behind: Vec<(RunId, LogTarget)> = self
-            .lanes
-            .iter()
-            .filter_map(|(run, open)| match &open.log {
-                Log::Behind(target) => Some((run.clone(), target.clone())),
-                _ => None,
-            })
-            .collect();
-        for (run, target) in behind {
+        let (at, pause) = self.again.unwrap_or((Instant::now(), PAUSES[0]));
+        if Instant::now() < at {
+            return;
+        }
+        for (run, target) in self.behind_now() {
+            // A look that costs nothing before one that reads the whole spool.
+            if joblog::progress(&target.path, &run).is_err() {
+                continue;
+            }
             self.flush(&run);
             let broken = self.lanes.get(&run).map(|open| Arc::clone(&open.broken));
             // The same lane goes on: its follower need not know.
@@ -225,19 +238,35 @@ impl Writer {
             self.flush(&run);
         }
         for (run, (target, trailer)) in std::mem::take(&mut self.late) {
-            let closed = self.close(&run, Some(target), trailer);
+            let closed = if joblog::progress(&target.path, &run).is_ok() {
+                self.close(&run, Some(target), trailer)
+            } else {
+                self.late.insert(run.clone(), (target, trailer));
+                Closed::Late
+            };
             self.pack(&run, closed);
         }
         let waiting: BTreeSet<PathBuf> = self
-            .lanes
-            .values()
-            .filter_map(|open| match &open.log {
-                Log::Behind(target) => Some(target.path.clone()),
-                _ => None,
-            })
+            .behind_now()
+            .into_iter()
+            .map(|(_, target)| target.path)
             .chain(self.late.values().map(|(target, _)| target.path.clone()))
             .collect();
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).retain(|path, _| waiting.contains(path));
+        self.again = (!waiting.is_empty()).then(|| (Instant::now() + pause, (pause * 2).min(PAUSES[1])));
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in trouble.keys().filter(|path| !waiting.contains(*path)) {
+            tracing::info!("the log {} can be written again and is complete", path.display());
+        }
+        trouble.retain(|path, _| waiting.contains(path));
+    }
+
+    /// Runs under way whose log lags behind.
+    fn behind_now(&self) -> Vec<(RunId, LogTarget)> {
+        let behind = self.lanes.iter().filter_map(|(run, open)| match &open.log {
+            Log::Behind(target) => Some((run.clone(), target.clone())),
+            _ => None,
+        });
+        behind.collect()
     }
 
     /// Notes that a log cannot be written, and says so once.
