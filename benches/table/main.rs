@@ -9,7 +9,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod exec;
+mod growth;
 mod house;
+mod idle;
 mod load;
 mod many;
 mod probe;
@@ -17,6 +19,7 @@ mod proxy;
 mod run;
 mod samples;
 mod stack;
+mod store;
 mod sweep;
 mod table;
 
@@ -40,10 +43,13 @@ struct Figure {
 
 const FIGURES: &[Figure] = &[
     Figure { name: "exec", measure: exec::measure },
+    Figure { name: "growth", measure: growth::measure },
+    Figure { name: "idle", measure: idle::measure },
     Figure { name: "load", measure: load::measure },
     Figure { name: "many", measure: many::measure },
     Figure { name: "probe", measure: probe::measure },
     Figure { name: "run", measure: run::measure },
+    Figure { name: "store", measure: store::measure },
     Figure { name: "sweep", measure: sweep::measure },
 ];
 
