@@ -7,6 +7,7 @@ mod pipeline {
     pub mod broken;
     mod faults;
     mod full_disk;
+    mod gone;
     pub mod house;
     mod parts;
     mod reload;
@@ -23,7 +24,7 @@ use pipeline::house::{House, exec_job, job, text_of};
 use pipeline::stops::{Stops, When};
 use tender::engine::fake::{Gate, Script};
 use tender::engine::{Created, EngineError, Runs};
-use tender::job::{ContainerSpec, OnInterrupt, Overlap, Retries};
+use tender::job::{ContainerSpec, Overlap, Retries};
 use tender::run::{Outcome, RunRecord, SkipReason, State, Trigger, labels};
 use tender::runner::Event;
 use tender::runner::recovery;
@@ -381,26 +382,6 @@ async fn an_engine_that_refuses_the_start() {
             let record = house.end_of(&mut runner, &jobs).await;
             assert_eq!(outcome(&record), "could not start(exec: \"nonsense\": not found)");
             assert_eq!(house.fake.names(), [""; 0]);
-        })
-        .await;
-}
-
-#[tokio::test]
-async fn an_engine_that_restarts_interrupts() {
-    House::new()
-        .run(async |house| {
-            house.fake.script("hello", Script::exits(0).out("first\n").stays());
-            house.fake.script("hello", Script::exits(0).out("second\n"));
-            let mut job = job("hello");
-            job.policy.on_interrupt = OnInterrupt::Retry;
-            let jobs = [job];
-            let mut runner = house.runner();
-            house.plan(&mut runner, &jobs, "hello", 60).await;
-            house.until_logged_while("hello", "first\n", &mut runner).await;
-            house.fake.engine_restart();
-            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "interrupted(143)");
-            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "succeeded", "repeated once");
-            assert_eq!(house.store.unfinished().await.unwrap(), []);
         })
         .await;
 }

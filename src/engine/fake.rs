@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ pub use script::{Gate, Script};
 
 use self::container::Container;
 use self::faults::Faults;
-use super::{EngineError, HealthState, Life, Result, Seen};
+use super::{EngineError, EngineStart, HealthState, Life, Result, Seen};
 use crate::job::ContainerSpec;
 use crate::run::labels;
 
@@ -51,6 +51,7 @@ struct World {
     pruned: bool,
     /// Counts restarts of the engine; streams of an earlier one have broken off.
     epoch: u64,
+    begin: EngineStart,
     me: Option<String>,
     next: u64,
 }
@@ -72,6 +73,7 @@ impl Fake {
     /// An engine with another clock.
     pub fn with_clock(clock: impl Fn() -> DateTime<Utc> + 'static) -> Self {
         let world = World {
+            begin: EngineStart { at: clock(), swept: BTreeMap::new() },
             clock: Box::new(clock),
             containers: Vec::new(),
             images: BTreeMap::new(),
@@ -180,21 +182,13 @@ impl Fake {
     /// Stops and starts the engine: running containers end with 143 (137 where they ignore the
     /// stop signal), those with the restart policy `always` run anew, streams break off.
     pub fn engine_restart(&self) {
-        let mut world = self.world.borrow_mut();
-        world.settle();
-        world.epoch += 1;
-        let running: Vec<String> =
-            world.containers.iter().filter(|c| c.seen.life == Life::Running).map(|c| c.seen.id.clone()).collect();
-        for id in running {
-            let now = world.now();
-            let Some(container) = world.find(&id) else { continue };
-            let code = container.code_when_stopped().unwrap_or(137);
-            container.end(code, now);
-            if container.seen.restart_policy == "always" {
-                world.start(&id);
-            }
-        }
-        drop(world);
+        self.world.borrow_mut().restart_engine(false);
+        self.changed.notify_waiters();
+    }
+
+    /// As [`Fake::engine_restart`], but after a crash: it is the new process that ends them.
+    pub fn engine_crash(&self) {
+        self.world.borrow_mut().restart_engine(true);
         self.changed.notify_waiters();
     }
 
@@ -209,14 +203,23 @@ impl Fake {
         self.world.borrow_mut().pruned = true;
     }
 
+    /// Kills a container, as somebody with `docker kill` would.
+    pub fn kill(&self, id_or_name: &str) {
+        self.kill_as(id_or_name, false);
+    }
+
     /// Kills a container, as the kernel does when memory is short.
     pub fn kill_for_memory(&self, id_or_name: &str) {
+        self.kill_as(id_or_name, true);
+    }
+
+    fn kill_as(&self, id_or_name: &str, oom: bool) {
         let mut world = self.world.borrow_mut();
         world.settle();
         let now = world.now();
         if let Some(container) = world.find(id_or_name) {
             container.end(137, now);
-            container.seen.oom = true;
+            container.seen.oom = oom;
         }
         drop(world);
         self.changed.notify_waiters();
@@ -284,6 +287,28 @@ impl World {
         let (now, instant) = (self.now(), Instant::now());
         for container in &mut self.containers {
             container.settle(now, instant);
+        }
+    }
+
+    fn restart_engine(&mut self, crashed: bool) {
+        self.settle();
+        self.epoch += 1;
+        let now = self.now();
+        // Later than anything that was started in the same instant of a paused clock.
+        self.begin = EngineStart { at: now + TimeDelta::nanoseconds(1), swept: BTreeMap::new() };
+        let running: Vec<String> =
+            self.containers.iter().filter(|c| c.seen.life == Life::Running).map(|c| c.seen.id.clone()).collect();
+        for id in running {
+            let Some(container) = self.find(&id) else { continue };
+            let code = container.code_when_stopped().unwrap_or(137);
+            container.end(code, now);
+            let again = container.seen.restart_policy == "always";
+            if crashed {
+                self.begin.swept.insert(id.clone(), now);
+            }
+            if again {
+                self.start(&id);
+            }
         }
     }
 

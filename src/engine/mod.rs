@@ -53,6 +53,15 @@ pub struct EngineInfo {
     pub data_root: PathBuf,
 }
 
+/// How the engine process that answers has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineStart {
+    /// When, by its own clock. What it found running and did not keep had ended by then.
+    pub at: DateTime<Utc>,
+    /// The containers that it ended itself as it began, and when: the process before it has crashed.
+    pub swept: BTreeMap<String, DateTime<Utc>>,
+}
+
 /// An image that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -227,6 +236,10 @@ pub trait Runs {
     async fn stop(&self, id: &str, grace: Duration) -> Result<()>;
     /// Removes a container and its anonymous volumes, running or not. Gone already is fine.
     async fn remove(&self, id: &str) -> Result<()>;
+    /// How the engine process that answers has begun; `None` where it does not tell.
+    async fn begun(&self) -> Result<Option<EngineStart>> {
+        Ok(None)
+    }
 }
 
 /// What the scheduler and the built-ins need beyond the life of one container.

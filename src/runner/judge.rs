@@ -1,11 +1,14 @@
-//! How a run has ended: from its row, the exit code and what `inspect` says. Pure.
+//! How a run has ended: from its row, the exit code, what `inspect` says, and what became of the
+//! engine meanwhile. Pure.
 
 use chrono::{DateTime, Utc};
 
+use super::gap::Engine;
 use crate::engine::Seen;
 use crate::run::{Outcome, State, StopReason};
 
-/// Exit codes that containers get when the engine stops, or comes back after a crash.
+/// Exit codes that containers get when the engine stops, or comes back after a crash. A guess, for
+/// an engine that does not tell of its own life.
 const BY_THE_ENGINE: [i64; 3] = [137, 143, 255];
 
 /// The end of a run, before it is recorded.
@@ -29,10 +32,23 @@ impl Ending {
     }
 }
 
-/// Judges a run whose container has ended. `code` is the exit code if this process has seen it
-/// end; without it the container ended while nobody could look.
-pub(super) fn judge(state: &State, code: Option<i64>, seen: Option<&Seen>) -> Ending {
-    let Some(last) = code.or_else(|| seen.and_then(|seen| seen.exit_code)) else {
+/// How the end of a container became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// This process saw it end with this code, and the engine answered after that. So it was not
+    /// stopping: then it tells of the ends that it causes, but takes no further call.
+    Live(i64),
+    /// It was found ended, with this code if it has one.
+    Later(Option<i64>, Engine),
+}
+
+/// Judges a run whose container has ended.
+pub(super) fn judge(state: &State, known: Known, seen: Option<&Seen>) -> Ending {
+    let (code, engine) = match known {
+        Known::Live(code) => (Some(code), Engine::Same),
+        Known::Later(code, engine) => (code, engine),
+    };
+    let Some(last) = code else {
         return Ending { note: Some("its output is lost".to_owned()), ..Ending::without_container(Outcome::Lost) };
     };
     let oom = seen.is_some_and(|seen| seen.oom);
@@ -41,13 +57,16 @@ pub(super) fn judge(state: &State, code: Option<i64>, seen: Option<&Seen>) -> En
         State::Stopping { why: StopReason::Timeout, .. } => Outcome::TimedOut,
         State::Stopping { why: StopReason::Cancel, .. } => Outcome::Cancelled,
         State::Stopping { why: StopReason::OutputLimit, .. } => Outcome::Failed { code: last, oom },
+        _ if !oom && by_the_engine(engine, last) => Outcome::Interrupted { code: last },
         _ if last == 0 => Outcome::Succeeded,
-        _ if code.is_none() && !oom && BY_THE_ENGINE.contains(&last) => Outcome::Interrupted { code: last },
         _ => Outcome::Failed { code: last, oom },
     };
-    // After an orderly stop of the engine the last lines are there; after a crash they may not be.
-    let note = matches!(outcome, Outcome::Interrupted { code } if code != 143)
-        .then(|| "output incomplete: the engine may have lost the last lines".to_owned());
+    let lossy = match engine {
+        Engine::Same => false,
+        Engine::Another { crashed, .. } => crashed,
+        Engine::Unknown => matches!(outcome, Outcome::Interrupted { .. }),
+    };
+    let note = lossy.then(|| "output incomplete: the engine crashed and may have lost the last lines".to_owned());
     Ending {
         outcome,
         code: Some(last),
@@ -56,6 +75,15 @@ pub(super) fn judge(state: &State, code: Option<i64>, seen: Option<&Seen>) -> En
         finished_at: seen.and_then(|seen| seen.finished_at),
         note,
         container: None,
+    }
+}
+
+/// Whether the engine took the container away. What it stops may end with any code, 0 included.
+fn by_the_engine(engine: Engine, code: i64) -> bool {
+    match engine {
+        Engine::Same => false,
+        Engine::Another { interrupted, .. } => interrupted,
+        Engine::Unknown => BY_THE_ENGINE.contains(&code),
     }
 }
 
@@ -69,29 +97,42 @@ mod tests {
     fn outcomes() {
         let running = State::Running { container: "c".to_owned(), deadline: None };
         let stopping = |why| State::Stopping { container: "c".to_owned(), why, kill_at: DateTime::UNIX_EPOCH };
-        // state, the code seen live, the code by inspect, out of memory
-        for (state, live, later, oom, expected) in [
-            (running.clone(), Some(0), Some(0), false, "succeeded"),
-            (running.clone(), None, Some(0), false, "succeeded"),
-            (running.clone(), Some(3), Some(3), false, "failed(3)"),
-            (running.clone(), None, Some(3), false, "failed(3)"),
-            (running.clone(), Some(3), None, false, "failed(3)"),
-            (running.clone(), Some(137), Some(137), true, "failed(137, out of memory)"),
-            (running.clone(), None, Some(137), true, "failed(137, out of memory)"),
-            (running.clone(), Some(137), Some(137), false, "failed(137)"),
-            (running.clone(), None, Some(137), false, "interrupted(137)"),
-            (running.clone(), None, Some(143), false, "interrupted(143)"),
-            (running, None, None, false, "lost"),
-            (stopping(StopReason::Timeout), Some(143), Some(143), false, "timed out"),
-            (stopping(StopReason::Timeout), None, Some(137), false, "timed out"),
-            (stopping(StopReason::Cancel), Some(0), Some(0), false, "cancelled"),
-            (stopping(StopReason::OutputLimit), Some(143), Some(143), false, "failed(143)"),
+        let later = |code, engine| Known::Later(Some(code), engine);
+        let another = |interrupted, crashed| Engine::Another { interrupted, crashed };
+        let live = Known::Live;
+        for (state, known, oom, expected, incomplete) in [
+            (&running, live(0), false, "succeeded", false),
+            (&running, live(3), false, "failed(3)", false),
+            (&running, live(137), true, "failed(137, out of memory)", false),
+            (&running, live(137), false, "failed(137)", false),
+            (&running, later(0, Engine::Same), false, "succeeded", false),
+            (&running, later(3, Engine::Same), false, "failed(3)", false),
+            // `docker kill` while no scheduler was there.
+            (&running, later(137, Engine::Same), false, "failed(137)", false),
+            (&running, later(137, Engine::Same), true, "failed(137, out of memory)", false),
+            (&running, later(143, another(true, false)), false, "interrupted(143)", false),
+            (&running, later(137, another(true, true)), false, "interrupted(137)", true),
+            // It took the signal of the engine and ended in peace.
+            (&running, later(0, another(true, false)), false, "interrupted(0)", false),
+            (&running, later(3, another(true, false)), false, "interrupted(3)", false),
+            (&running, later(137, another(true, false)), true, "failed(137, out of memory)", false),
+            (&running, later(0, another(false, false)), false, "succeeded", false),
+            (&running, later(137, another(false, false)), false, "failed(137)", false),
+            (&running, later(3, another(false, true)), false, "failed(3)", true),
+            (&running, later(0, Engine::Unknown), false, "succeeded", false),
+            (&running, later(3, Engine::Unknown), false, "failed(3)", false),
+            (&running, later(137, Engine::Unknown), false, "interrupted(137)", true),
+            (&running, Known::Later(None, Engine::Unknown), false, "lost", true),
+            (&stopping(StopReason::Timeout), live(143), false, "timed out", false),
+            (&stopping(StopReason::Timeout), later(137, another(true, false)), false, "timed out", false),
+            (&stopping(StopReason::Cancel), live(0), false, "cancelled", false),
+            (&stopping(StopReason::OutputLimit), live(143), false, "failed(143)", false),
         ] {
             let mut seen = super::super::labels::tests::seen(Life::Exited, &ContainerSpec::default());
-            (seen.exit_code, seen.oom) = (later, oom);
-            let seen = later.map(|_| seen);
-            let ending = judge(&state, live, seen.as_ref());
-            assert_eq!(ending.outcome.to_string(), expected, "{state:?} {live:?} {later:?}");
+            seen.oom = oom;
+            let ending = judge(state, known, Some(&seen));
+            assert_eq!(ending.outcome.to_string(), expected, "{state:?} {known:?}");
+            assert_eq!(ending.note.is_some(), incomplete, "{state:?} {known:?}: {:?}", ending.note);
         }
     }
 }

@@ -7,6 +7,7 @@
 mod comeback;
 pub mod container;
 mod follow;
+mod gap;
 pub mod guard;
 mod host_job;
 pub mod installation;

@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::judge::{Ending, judge};
+use super::gap;
+use super::judge::{Ending, Known, judge};
 use super::labels::Identity;
 use super::output::{LogTarget, Output};
 use super::pause::Pause;
@@ -387,7 +388,11 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             tap.lane.end().await.map_err(Setback::Passing)?;
             fail::fail_point!("run.drained");
         }
-        let ending = judge(&run.record.state, code, seen.as_ref());
+        let known = match code {
+            Some(code) => Known::Live(code),
+            None => gap::known_later(self.engine, seen.as_ref()).await?,
+        };
+        let ending = judge(&run.record.state, known, seen.as_ref());
         Ok(Step::Record(Ending { container: Some(id), ..ending }))
     }
 

@@ -124,7 +124,12 @@ impl House {
 
     /// Waits until a job's log holds a text. Another thread writes it: nothing tells when.
     pub async fn until_logged(&self, job: &str, text: &str) {
-        while !self.log(job).contains(text) {
+        self.until_said(job, text, 1).await;
+    }
+
+    /// Waits until it holds a text so many times.
+    pub async fn until_said(&self, job: &str, text: &str, times: usize) {
+        while self.log(job).matches(text).count() < times {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use tender::engine::fake::Fake;
-use tender::engine::{Created, EngineInfo, Frame, Image, Result, Runs, Seen};
+use tender::engine::{Created, EngineInfo, EngineStart, Frame, Image, Result, Runs, Seen};
 use tender::job::{ContainerSpec, PullPolicy};
 use tender::secret::Secret;
 use tokio::sync::Notify;
@@ -119,5 +119,8 @@ impl Runs for Stops {
     }
     async fn remove(&self, id: &str) -> Result<()> {
         self.call(self.fake.remove(id)).await
+    }
+    async fn begun(&self) -> Result<Option<EngineStart>> {
+        self.call(self.fake.begun()).await
     }
 }

@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::logins::Logins;
 use super::{Docker, create, seen};
-use crate::engine::{Created, EngineError, EngineInfo, Frame, Image, Result, Runs, Seen};
+use crate::engine::{Created, EngineError, EngineInfo, EngineStart, Frame, Image, Result, Runs, Seen};
 use crate::job::{ContainerSpec, PullPolicy};
 use crate::secret::Secret;
 
@@ -152,6 +152,10 @@ impl Runs for Docker {
             Err(EngineError::Conflict(why)) if why.contains("already in progress") => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    async fn begun(&self) -> Result<Option<EngineStart>> {
+        self.began().await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::{Fake, World, faults, seconds};
-use crate::engine::{Created, EngineError, EngineInfo, Frame, Image, Life, Result, Runs, Seen};
+use crate::engine::{Created, EngineError, EngineInfo, EngineStart, Frame, Image, Life, Result, Runs, Seen};
 use crate::job::{ContainerSpec, PullPolicy};
 use crate::secret::Secret;
 
@@ -183,6 +183,10 @@ impl Runs for Fake {
             world.take(id);
             Ok(())
         })
+    }
+
+    async fn begun(&self) -> Result<Option<EngineStart>> {
+        self.call("begun", "", |world| Ok(Some(world.begin.clone())))
     }
 }
 
