@@ -25,6 +25,12 @@ moves=$(docker events --since "$since" --until "$(instant)" --filter type=contai
     --filter "label=com.docker.compose.project=$project" --format '{{.Action}} {{index .Actor.Attributes "com.docker.compose.service"}}' | tr '\n' ',')
 is "what happened to the services" "die web,die worker,start worker,start web," "$moves"
 
+kills=$(docker events --since "$since" --until "$(instant)" --filter type=container --filter event=kill \
+    --filter "container=$(service web)" --format '{{.TimeNano}} {{.Actor.Attributes.signal}}')
+is "its signals" "15 9" "$(awk '{ print $2 }' <<<"$kills" | xargs)"
+seconds=$(awk 'NR == 1 { t = $1 } END { print int(($1 - t) / 1e9) }' <<<"$kills")
+[ "$seconds" -ge 2 ] && [ "$seconds" -lt 8 ] || fail "web had $seconds s, not its own 3 s"
+
 say "what is down stays down"
 docker stop -t 1 "$(service worker)" >/dev/null
 ends_with_code 0 tender run dump --wait
@@ -36,7 +42,7 @@ for round in $(seq "$((3 * E2E_ROUNDS))"); do
     say "round $round: SIGKILL at any moment"
     runs=$(tender runs --json --job dump --limit 1000 | jq length)
     tender run dump >/dev/null
-    sleep "$(awk -v r="$RANDOM" 'BEGIN { print r / 32768 * 6 }')" # the moment is the point
+    sleep "$(awk -v r="$RANDOM" 'BEGIN { print r / 32768 * 9 }')" # the moment is the point
     crash
     wait_for 90 "the run to end" finished dump "$((runs + 1))"
     wait_for 20 "the services to be up" both_up
