@@ -4,6 +4,7 @@ mod child;
 pub mod label;
 mod leftovers;
 mod model;
+pub mod oneoff;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::{Context, Result};
 
 pub use leftovers::{Labelled, Leftover, Repair, leftovers};
 pub use model::{Bind, Build, Dependency, Model, Probe, Service};
+pub use oneoff::{OneOff, Resolved};
 
 use crate::secret::Environment;
 
@@ -76,6 +78,20 @@ impl Compose {
             }
         }
         Ok(model)
+    }
+
+    /// The configuration with the services of all profiles, as far as it can be had: where one that is
+    /// not active is at fault, with the active ones alone.
+    ///
+    /// # Errors
+    /// When compose refuses the files (its own words), or its answer is no YAML.
+    pub async fn resolved(&self) -> Result<Resolved> {
+        let text = match child::output(self.command(&["--profile", "*", "config"])).await {
+            Ok(text) => text,
+            // Older releases do not know the star.
+            Err(_) => child::output(self.command(&["config"])).await.context("compose refuses the configuration")?,
+        };
+        Resolved::parse(&text)
     }
 
     /// Service → hash of its configuration, as in the label of its containers. 1.29 takes the id of
@@ -270,6 +286,19 @@ mod tests {
         compose(dir.path(), script).build(&[], &mut |_| {}).await.unwrap();
         let other = compose(dir.path(), "echo 'syntax error' >&2; exit 1").build(&[], &mut |_| {}).await;
         assert!(format!("{:#}", other.unwrap_err()).contains("syntax error"));
+    }
+
+    #[tokio::test]
+    async fn a_fault_in_a_profile_leaves_the_active_services() {
+        let dir = tempfile::tempdir().unwrap();
+        for (script, expected) in [
+            ("case \"$*\" in *'--profile *'*) echo 'services: {a: {}, b: {}}';; *) exit 1;; esac", vec!["a", "b"]),
+            ("case \"$*\" in *'--profile *'*) exit 1;; *) echo 'services: {a: {}}';; esac", vec!["a"]),
+        ] {
+            let resolved = compose(dir.path(), script).resolved().await.unwrap();
+            assert_eq!(resolved.services().collect::<Vec<_>>(), expected);
+        }
+        assert!(compose(dir.path(), "exit 1").resolved().await.is_err());
     }
 
     #[tokio::test]

@@ -246,7 +246,7 @@ fn names(value: &Value) -> BTreeMap<String, Option<String>> {
 }
 
 /// `KEY: value` or `- KEY=value`.
-fn pairs(value: &Value) -> BTreeMap<String, Option<String>> {
+pub(super) fn pairs(value: &Value) -> BTreeMap<String, Option<String>> {
     let listed = list(value).iter().filter_map(text).map(|line| match line.split_once('=') {
         Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
         None => (line, None),
@@ -282,7 +282,7 @@ fn time(value: &Value) -> Result<Option<Duration>> {
     Ok(Some(Duration::try_from_secs_f64(seconds).with_context(wrong)?))
 }
 
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -291,11 +291,11 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }
 

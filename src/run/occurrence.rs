@@ -32,6 +32,8 @@ pub mod labels {
     pub const TRIGGER: &str = "tender.trigger";
     /// Run that this container is a step of; its journal decides about it, not the scheduler.
     pub const PARENT: &str = "tender.parent";
+    /// Service of the stack that the container is a one-off of.
+    pub const ONEOFF: &str = "tender.oneoff";
     /// Compose dir of the stack, on containers made before its project is known: probes.
     pub const COMPOSE_DIR: &str = "tender.compose-dir";
     /// Marks containers that belong to no run: probes, stage containers.
