@@ -105,6 +105,7 @@ impl Stack {
             images: BTreeMap::new(),
             hashes: BTreeMap::new(),
             compose_version: None,
+            config: None,
             scheduler_behind: false,
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Journal;
@@ -139,6 +140,9 @@ pub struct Good {
     pub hashes: BTreeMap<String, String>,
     /// Version of the compose program; another one may recreate everything.
     pub compose_version: Option<String>,
+    /// The deploy whose configuration serves, where it was kept ([`Ledgers::config`]).
+    #[serde(default)]
+    pub config: Option<String>,
     /// Tender's own service is older than the vector.
     #[serde(default)]
     pub scheduler_behind: bool,
@@ -188,6 +192,27 @@ impl Ledgers {
     /// The last good record.
     pub fn good(&self) -> Journal<Good> {
         Journal::at(self.dir.join("good.json"))
+    }
+
+    /// The configuration of a deploy, as compose printed it. It holds secrets.
+    pub fn config<T: Serialize + DeserializeOwned>(&self, deploy: &str) -> Journal<T> {
+        Journal::at(self.configs().join(format!("{deploy}.json")))
+    }
+
+    /// Removes the configurations of all deploys but that of the last good one. What cannot be removed
+    /// is left to the next time.
+    pub fn forget_configs(&self) {
+        let Ok(good) = self.good().read() else { return };
+        let kept = good.and_then(|good| good.config).map(|id| format!("{id}.json"));
+        for entry in std::fs::read_dir(self.configs()).into_iter().flatten().flatten() {
+            if kept.as_deref().is_none_or(|kept| entry.file_name() != kept) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn configs(&self) -> PathBuf {
+        self.dir.join("configs")
     }
 
     /// The vectors that were rolled back.
@@ -273,6 +298,36 @@ mod tests {
         assert_eq!(all.len(), 50);
         assert_eq!(all.last().unwrap().why, "again");
         assert_eq!(all.iter().filter(|b| b.vector == vector("59")).count(), 1);
+    }
+
+    #[test]
+    fn one_configuration_is_kept_and_nobody_else_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let ledgers = Ledgers::below(dir.path());
+        ledgers.forget_configs();
+        for id in ["1", "2"] {
+            ledgers.config(id).write(&id.to_owned()).unwrap();
+        }
+        let mode = ledgers.config::<String>("2").path().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let good = Good {
+            id: "3".into(),
+            at: Utc::now(),
+            vector: vector("a"),
+            images: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+            compose_version: None,
+            config: Some("2".into()),
+            scheduler_behind: false,
+        };
+        ledgers.good().write(&good).unwrap();
+        ledgers.forget_configs();
+        let read = |id: &str| ledgers.config::<String>(id).read().unwrap();
+        assert_eq!((read("1"), read("2").as_deref()), (None, Some("2")));
+        ledgers.good().write(&Good { config: None, ..good }).unwrap();
+        ledgers.forget_configs();
+        assert_eq!(read("2"), None);
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub async fn last_good<H: Host>(context: &Context<H>) -> Result<Known> {
         images: services::images(&present),
         hashes: services::hashes(&present),
         compose_version: None,
+        config: None,
         scheduler_behind: false,
     };
     let others = present.keys().filter(|name| *name != services::OWN).count();
@@ -114,6 +115,7 @@ pub async fn peek<H: Host>(context: &Context<H>) -> Result<Known> {
         images: Default::default(),
         hashes: Default::default(),
         compose_version: None,
+        config: None,
         scheduler_behind: false,
     }))
 }

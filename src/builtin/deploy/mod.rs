@@ -18,7 +18,7 @@ pub mod stage;
 mod step;
 pub mod target;
 mod transaction;
-mod up;
+pub mod up;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -248,6 +248,7 @@ pub fn close<H: Host>(context: &Context<H>, record: &DeployRecord) -> Result<()>
     context.ledgers.file(record)?;
     stage::clear(context)?;
     context.ledgers.journal().clear()?;
+    context.ledgers.forget_configs();
     // After the journal, which names them.
     match std::fs::remove_dir_all(context.ledgers.aside()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

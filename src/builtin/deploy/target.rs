@@ -106,6 +106,7 @@ mod tests {
             images: BTreeMap::new(),
             hashes: BTreeMap::new(),
             compose_version: None,
+            config: None,
             scheduler_behind: false,
         }
     }

@@ -74,7 +74,8 @@ impl Stage {
         Ok(loaded)
     }
 
-    /// Asks compose about the new configuration, and has it build and pull.
+    /// Asks compose about the new configuration, and has it build and pull; the first time, as a
+    /// whole, too.
     ///
     /// # Errors
     /// When compose refuses the configuration, a build fails, or an image cannot be had.
@@ -91,6 +92,7 @@ impl Stage {
             files: loaded.compose_files.clone(),
             env: compose_environment(loaded),
             docker_config: loaded.settings.docker_config.clone(),
+            resolve: build.is_empty() && pull.is_empty(),
             build,
             pull,
         };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::compose::Compose;
+use crate::compose::{Compose, Resolved};
 use crate::secret::Environment;
 
 /// What the program in the stage container is asked.
@@ -27,6 +27,8 @@ pub struct Request {
     pub build: Vec<String>,
     /// Services whose images are pulled.
     pub pull: Vec<String>,
+    /// The whole configuration is asked for.
+    pub resolve: bool,
 }
 
 /// What it answers.
@@ -36,6 +38,9 @@ pub struct Answer {
     pub services: BTreeMap<String, StagedService>,
     /// Version of the compose program.
     pub compose_version: String,
+    /// The whole configuration, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -87,7 +92,9 @@ async fn answer(request: Request) -> Result<Answer> {
     if !request.build.is_empty() {
         compose.build(&request.build, &mut say).await.context("the build failed")?;
     }
-    let model = compose.model().await.context("compose refuses the configuration")?;
+    let whole = async { if request.resolve { compose.resolved().await.map(Some) } else { Ok(None) } };
+    let (model, resolved) = tokio::join!(compose.model(), whole);
+    let (model, resolved) = (model.context("compose refuses the configuration")?, resolved?);
     let hashes = compose.hashes().await.context("compose refuses the configuration")?;
     let services = model
         .services
@@ -106,5 +113,5 @@ async fn answer(request: Request) -> Result<Answer> {
             (name.clone(), staged)
         })
         .collect();
-    Ok(Answer { services, compose_version: compose.version().await?, error: None })
+    Ok(Answer { services, compose_version: compose.version().await?, resolved, error: None })
 }

@@ -17,6 +17,7 @@ use super::context::{Context, STOPPED, Stopwatch};
 use super::stage::{self, Answer};
 use super::target::{Moves, Target, decide};
 use super::{Ended, Wishes, first, hooks, look, rendering, rollback, services, short, up};
+use crate::compose::Resolved;
 use crate::config::Loaded;
 use crate::engine::{EngineError, Host};
 use crate::journal::deploy::{DeployState, FirstSteps, Good, Step};
@@ -261,6 +262,8 @@ async fn finish<H: Host>(
         images: services::images(&present),
         hashes: services::hashes(&present),
         compose_version: compose_version.or_else(|| before.compose_version.clone()),
+        // One that an older release staged has none; that of before is not this vector's.
+        config: context.ledgers.config::<Resolved>(&state.id).path().exists().then(|| state.id.clone()),
         scheduler_behind: state.scheduler_behind,
     };
     context.enter(&mut state, Step::Good)?;

@@ -28,6 +28,7 @@ pub(super) async fn resume<H: Host>(context: &Context<H>, mut state: DeployState
             images: BTreeMap::new(),
             hashes: BTreeMap::new(),
             compose_version: None,
+            config: None,
             scheduler_behind: false,
         }),
     };

@@ -57,6 +57,10 @@ pub(super) async fn stage_and_plan<H: Host>(
         );
     }
     let answer = stage.compose(context, &loaded, vec![], vec![]).await?;
+    if let Some(resolved) = &answer.resolved {
+        // Durable before the vector can become last good; one that does not is forgotten.
+        context.ledgers.config(&state.id).write(resolved)?;
+    }
 
     // What runs now, before anything is built or pulled: the way back needs it.
     let present = services::present(context).await?;
