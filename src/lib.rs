@@ -12,7 +12,7 @@
 //!
 //! Layers, arrows point down, no imports within a layer (`tests/layers.rs` holds the code to it):
 //! `main` → [`cli`] → [`daemon`], [`builtin`] → [`handover`], [`web`], [`scheduler`], [`runner`]
-//! → [`config`], [`compose`], [`engine`], [`git`], [`store`], [`journal`] → [`run`] → [`job`]
+//! → [`config`], [`compose`], [`engine`], [`git`], [`http`], [`store`], [`journal`] → [`run`] → [`job`]
 //! → [`schedule`] → [`secret`], [`nearest`] (and `crash`, of the tests).
 
 pub mod builtin;
@@ -25,6 +25,7 @@ pub mod daemon;
 pub mod engine;
 pub mod git;
 pub mod handover;
+pub mod http;
 pub mod job;
 pub mod journal;
 pub mod nearest;

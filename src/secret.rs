@@ -86,6 +86,42 @@ pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// The value to show for a header of a request: one that says who asks is a secret.
+pub fn shown_header<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let secret = ["AUTH", "COOKIE", "SIGNATURE"].iter().any(|word| name.contains(word));
+    if secret && !value.is_empty() { Cow::Borrowed(MASK) } else { shown(&name, value) }
+}
+
+/// An address of the web as it may be shown: without credentials, and without what lets whoever
+/// knows the address use it. Such a token is a value of the query whose name tells of a secret, or a
+/// word of the path or the query that looks like one.
+pub fn shown_address(url: &str) -> String {
+    let url = redact(url);
+    let url = url.split('#').next().unwrap_or_default();
+    let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
+    let word = |word: &str| if looks_like_a_token(word) { MASK.to_owned() } else { word.to_owned() };
+    let start = place.find("://").map_or(0, |at| at + 3);
+    let path = start + place[start..].find('/').unwrap_or(place.len() - start);
+    let mut text = place[..path].to_owned();
+    text.push_str(&place[path..].split('/').map(word).collect::<Vec<_>>().join("/"));
+    if let Some(query) = query {
+        let pair = |pair: &str| match pair.split_once('=') {
+            Some((name, value)) if shown(&name.replace('-', "_"), value) == MASK => format!("{name}={MASK}"),
+            Some((name, value)) => format!("{name}={}", word(value)),
+            None => word(pair),
+        };
+        text.push('?');
+        text.push_str(&query.split('&').map(pair).collect::<Vec<_>>().join("&"));
+    }
+    text
+}
+
+/// Long, of letters and digits.
+fn looks_like_a_token(word: &str) -> bool {
+    word.len() >= 20 && word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_alphabetic())
+}
+
 /// The environment of a container. `Debug` masks secrets; serialisation does not, because the
 /// store and the engine need the values: documents for people go through [`Environment::masked`].
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -126,6 +162,33 @@ mod tests {
         }
         for name in ["TOKEN_FILE", "AUTODEPLOY_DEPLOY_KEY_ROOT_DIR", "SECRET_PATH", "KEYBOARD", "LOG_DIR", "BYPASS"] {
             assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_lose_what_lets_others_use_them() {
+        for (url, expected) in [
+            ("https://me:pw@h.org/a/b?x=1", "https://***@h.org/a/b?x=1"),
+            ("https://h.org/x?api-key=abc&token=&q=a+b#frag", "https://h.org/x?api-key=***&token=&q=a+b"),
+            ("https://hooks.org/services/T0AB/0123456789abcdef0123", "https://hooks.org/services/T0AB/***"),
+            ("https://hc.org/8e9d4f2a-1111-2222-3333-444455556666/fail", "https://hc.org/***/fail"),
+            ("https://h.org?8e9d4f2a111122223333", "https://h.org?***"),
+            ("https://a-host-with-a-long-name-1.example.org", "https://a-host-with-a-long-name-1.example.org"),
+            ("http://h/a-path-without-any-number", "http://h/a-path-without-any-number"),
+            ("?", "?"),
+        ] {
+            assert_eq!(shown_address(url), expected);
+        }
+    }
+
+    #[test]
+    fn headers_that_say_who_asks() {
+        for name in ["Authorization", "Proxy-Authorization", "X-Api-Key", "PRIVATE-TOKEN", "Cookie", "X-Hub-Signature"]
+        {
+            assert_eq!(shown_header(name, "abc"), MASK, "{name}");
+        }
+        for name in ["Accept", "Content-Type", "X-Request-Id"] {
+            assert_eq!(shown_header(name, "abc"), "abc", "{name}");
         }
     }
 

@@ -9,6 +9,7 @@ mod pipeline {
     mod full_disk;
     mod gone;
     pub mod house;
+    mod oneoff;
     mod parts;
     mod reload;
     mod stop_list;

@@ -93,7 +93,10 @@ impl Context {
             .enable_all()
             .build()
             .context("failed to start the runtime")?;
-        tokio::task::LocalSet::new().block_on(&runtime, work)
+        let code = tokio::task::LocalSet::new().block_on(&runtime, work);
+        // A name that is still being looked up is waited for by nobody.
+        runtime.shutdown_background();
+        code
     }
 }
 

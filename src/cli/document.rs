@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::instant;
 use crate::config::{Masking, container_document, job_document};
 use crate::job::{Action, ContainerSpec, Job};
-use crate::secret::shown;
+use crate::secret::{shown, shown_address, shown_header};
 
 /// Masks the places of a container's or an exec's document that free text goes to.
 fn mask(masking: &Masking, document: &mut Value) {
@@ -36,7 +36,7 @@ pub(super) fn job(
 
 fn complete(document: &mut Value, action: &Action, masking: &Masking, container: &dyn Fn(&Action) -> ContainerSpec) {
     match action {
-        // What its service is made of is known to compose alone.
+        // What its service is made of is asked when it runs.
         Action::ServiceRun(_) => return mask(masking, &mut document["service-run"]),
         Action::Exec(_) => mask(masking, &mut document["exec"]),
         Action::Http(_) => masking.mask(&mut document["http"]),
@@ -66,6 +66,14 @@ fn mask_names(document: &mut Value) {
         Value::Object(entries) => {
             for (name, value) in entries {
                 match value {
+                    Value::String(text) if name == "url" => *text = shown_address(text),
+                    Value::Object(headers) if name == "headers" => {
+                        for (name, value) in headers {
+                            if let Value::String(text) = value {
+                                *text = shown_header(name, text).into_owned();
+                            }
+                        }
+                    }
                     Value::String(text) => *text = shown(name, text).into_owned(),
                     _ => mask_names(value),
                 }
@@ -108,6 +116,16 @@ mod tests {
             follow_ups: FollowUps { on_success, ..FollowUps::default() },
             ..Job::new(name, schedule, Action::Run(Box::new(run)), Policy::default())
         }
+    }
+
+    #[test]
+    fn what_a_request_is_told_is_no_secret() {
+        let order = r#"{"request": {"url": "http://me:pw@h/0123456789abcdefghij", "headers": {"Authorization": "Bearer x", "A": "b"}}}"#;
+        let env = Environment([("TENDER_HTTP".to_owned(), order.to_owned())].into());
+        let document = container(&ContainerSpec { env, ..ContainerSpec::default() }, &Masking::of([]));
+        let told: Value = serde_json::from_str(document["env"]["TENDER_HTTP"].as_str().unwrap()).unwrap();
+        let expected = json!({"url": "http://***@h/***", "headers": {"Authorization": "***", "A": "b"}});
+        assert_eq!(told["request"], expected);
     }
 
     #[test]

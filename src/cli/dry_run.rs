@@ -8,7 +8,7 @@ use super::control::no_job;
 use super::failure::Failure;
 use super::{document, exit, load};
 use crate::config::{Installation, Loaded};
-use crate::job::{ContainerSpec, Job};
+use crate::job::{Action, ContainerSpec, Job};
 use crate::run::{Occurrence, RunId, RunRecord, Trigger, labels};
 use crate::runner::labels::Identity;
 use crate::secret::Environment;
@@ -26,7 +26,14 @@ pub(super) async fn dry_run(context: &Context, name: &str, env: &[(String, Strin
     };
     let installation = load::installation(context).await;
     let extra = Environment(env.iter().cloned().collect());
-    let spec = load::container(&job.action, &extra, Some(job), &loaded, &installation);
+    let spec = match &job.action {
+        Action::ServiceRun(run) => {
+            let mut run = (**run).clone();
+            run.env.0.extend(extra.0);
+            load::one_off(context, &run, &loaded).await?
+        }
+        action => load::container(action, &extra, Some(job), &loaded, &installation),
+    };
     context.out.json(&request(job, spec, &loaded, &installation))?;
     Ok(exit::DONE)
 }

@@ -6,7 +6,7 @@ use super::args::Form;
 use super::context::Context;
 use super::{document, instant, load};
 use crate::job::{Action, Job};
-use crate::secret::Environment;
+use crate::secret::{Environment, shown_address};
 
 /// `tender jobs`: prints what is good and reports the rest.
 pub(super) async fn jobs(context: &Context, args: &Form) -> anyhow::Result<u8> {
@@ -49,7 +49,7 @@ fn what(action: &Action) -> String {
         Action::Run(spec) => spec.image.clone(),
         Action::Exec(_) => "in a running container".to_owned(),
         Action::ServiceRun(run) => format!("service {}", run.service),
-        Action::Http(http) => format!("{} {}", http.method, http.url),
+        Action::Http(http) => format!("{} {}", http.method, shown_address(&http.url)),
         Action::Builtin(builtin) => format!("built-in {builtin}"),
         Action::Host(host) => format!("as {} on the host", host.user),
     }

@@ -3,16 +3,20 @@
 //! Inside the scheduler's own container a stack's shell files are evaluated in a throwaway
 //! container, as the scheduler itself does it; anywhere else directly, without any engine.
 
+use anyhow::bail;
+
 use super::context::Context;
 use super::failure::Failure;
 use super::{exit, out};
-use crate::config::{self, Installation, LoadError, Loaded, ProcessProbe, Severity};
+use crate::config::{self, Installation, LoadError, Loaded, ProcessProbe, Settings, Severity};
 use crate::engine::docker::Docker;
 use crate::engine::{Host, Me};
-use crate::job::{Action, ContainerSpec, Job, MountSource};
+use crate::job::{Action, ContainerSpec, Job, MountSource, ServiceRun};
 use crate::runner::container::container_of_run;
 use crate::runner::installation::{self, SOCKET};
+use crate::runner::labels::Identity;
 use crate::runner::probe::ContainerProbe;
+use crate::runner::{Room, oneoff};
 use crate::secret::Environment;
 
 /// The configuration, or why there is none.
@@ -30,7 +34,11 @@ pub(super) async fn try_loaded(context: &Context) -> anyhow::Result<Result<Loade
     Ok(match deployed(context).await {
         Some((engine, installation)) => {
             let probe = ContainerProbe::new(&engine, &installation, "config");
-            config::load(&probe, &request, &installation).await
+            let mut loaded = config::load(&probe, &request, &installation).await;
+            if let (Ok(loaded), Some(known)) = (&mut loaded, oneoff::known_services(&context.state_dir())) {
+                loaded.problems.extend(config::unknown_services(&loaded.jobs, &known));
+            }
+            loaded
         }
         None => config::load(&ProcessProbe::new(std::env::current_exe()?), &request, &on_a_desk()).await,
     })
@@ -59,6 +67,32 @@ pub(super) fn container(
     installation: &Installation,
 ) -> ContainerSpec {
     container_of_run(action, extra, job, &loaded.settings, installation, &loaded.paths)
+}
+
+/// The container of a service-run, as it would be created now.
+///
+/// # Errors
+/// When it could not be created, or what it is made of cannot be asked for from here.
+pub(super) async fn one_off(context: &Context, run: &ServiceRun, loaded: &Loaded) -> anyhow::Result<ContainerSpec> {
+    let Some((engine, installation)) = deployed(context).await else {
+        bail!("the container of a service-run can be shown in the scheduler's own container only");
+    };
+    let identity = Identity {
+        stack: loaded.settings.project.clone(),
+        instance: installation.instance.clone(),
+        generation: 0,
+        parent: None,
+    };
+    let room = Room {
+        identity,
+        settings: Settings { state_dir: context.state_dir(), ..loaded.settings.clone() },
+        installation,
+        paths: loaded.paths.clone(),
+        stack_env: context.options(Box::new(|_| ()))?.stack_environment(),
+    };
+    let (spec, remarks) = oneoff::container(&engine, run, &room).await?;
+    remarks.iter().for_each(out::remark);
+    Ok(spec)
 }
 
 /// The error with its exit code: that of missing configuration, or what kept the look from succeeding.

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::job::{Action, ContainerSpec, ExecTarget, Job, Missed, MountSource, Policy};
-use crate::secret::{MASK, redact, shown};
+use crate::job::{Action, ContainerSpec, ExecTarget, Http, Job, Missed, MountSource, Policy};
+use crate::secret::{MASK, redact, shown, shown_address, shown_header};
 
 /// One item of `jobs --json`; `next` is added by who knows the clock, and the container of a
 /// built-in by who makes it.
@@ -60,10 +60,12 @@ pub fn action_document(action: &Action) -> Value {
             "workdir": run.workdir,
         }}),
         Action::Http(http) => json!({ "action": action.kind(), "http": {
-            "url": http.url,
+            "url": shown_address(&http.url),
             "method": http.method,
-            "headers": http.headers.masked(),
+            "headers": shown_headers(http),
             "status": http.status,
+            "timeout_ms": http.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            "networks": http.networks,
         }}),
         Action::Builtin(builtin) => json!({ "action": action.kind(), "builtin": builtin.name() }),
         Action::Host(host) => json!({ "action": action.kind(), "host": {
@@ -74,6 +76,10 @@ pub fn action_document(action: &Action) -> Value {
             "privileged": host.privileged,
         }}),
     }
+}
+
+fn shown_headers(http: &Http) -> Map<String, Value> {
+    http.headers.0.iter().map(|(name, value)| (name.clone(), json!(shown_header(name, value)))).collect()
 }
 
 /// A container, as the engine would be asked for it.

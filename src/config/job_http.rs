@@ -6,10 +6,11 @@ use super::yaml::{Node, Span, Value};
 use crate::job::{Action, Http};
 use crate::secret::Environment;
 
-/// Reads `http: ADDRESS` or `http: {url: …}`.
+/// Reads `http: ADDRESS` or `http: {url: …}`, and the networks beside it.
 pub fn read(fields: &mut Fields<'_>) -> Option<Action> {
     let node = fields.take("http")?;
-    let http = match &node.value {
+    let networks = fields.list("network").into_iter().map(|n| n.0).collect();
+    let mut http = match &node.value {
         Value::Text(text) => {
             let url = address(&fields.expanded("http", node.place, text));
             match url {
@@ -26,6 +27,7 @@ pub fn read(fields: &mut Fields<'_>) -> Option<Action> {
             return None;
         }
     };
+    http.networks = networks;
     Some(Action::Http(Box::new(http)))
 }
 
@@ -37,6 +39,7 @@ fn defaults(method: &str) -> Http {
         body: None,
         status: vec![(200, 299)],
         timeout: None,
+        networks: vec![],
     }
 }
 

@@ -64,6 +64,7 @@ mod rendered;
 mod resolve;
 mod said;
 mod secret_file;
+mod services;
 mod setting;
 mod settings;
 mod settings_text;
@@ -98,6 +99,7 @@ pub use probe::{
 };
 pub use problem::{Problem, Severity, visible};
 pub use resolve::resolve;
+pub use services::unknown_services;
 pub use setting::{Role, SETTINGS, Setting};
 pub use settings::{HostKeys, Installation, LegacyJobs, LogFormat, Settings, Snapshot, Templates};
 pub use settings_text::{settings_example, settings_table_markdown};

@@ -263,6 +263,8 @@ pub trait Host: Runs {
     async fn project(&self, project: &str) -> Result<Vec<Seen>>;
     /// Names of the volumes of a compose project.
     async fn project_volumes(&self, project: &str) -> Result<Vec<String>>;
+    /// Whether there is a volume of this name.
+    async fn has_volume(&self, name: &str) -> Result<bool>;
     /// Renames a container.
     async fn rename(&self, id: &str, name: &str) -> Result<()>;
     /// The id of an image, `None` when it is not there.

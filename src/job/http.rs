@@ -17,6 +17,22 @@ pub struct Http {
     pub body: Option<String>,
     /// Codes that are a success, as ranges that include both ends.
     pub status: Vec<(u16, u16)>,
-    /// Longest time for one request; the job's own `timeout` is that of the whole run.
+    /// Longest time for the whole exchange; the job's own `timeout` is that of the run.
     pub timeout: Option<Duration>,
+    /// Networks of its container; empty means the default bridge.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
+impl Http {
+    /// Whether a code is a success.
+    pub fn expects(&self, code: u16) -> bool {
+        self.status.iter().any(|(low, high)| (*low..=*high).contains(&code))
+    }
+
+    /// The codes that are a success, in words.
+    pub fn expected(&self) -> String {
+        let range = |(low, high): &(u16, u16)| if low == high { low.to_string() } else { format!("{low}-{high}") };
+        self.status.iter().map(range).collect::<Vec<_>>().join(", ")
+    }
 }

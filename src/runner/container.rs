@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Room;
 use crate::config::{Installation, Settings};
+use crate::http::Order;
 use crate::job::{Action, Builtin, ContainerSpec, ExecSpec, Http, Job, Mount, MountSource, PullPolicy};
-use crate::run::RunId;
+use crate::run::{RunId, labels};
 use crate::secret::Environment;
 
 /// Where the engine's socket lies inside Tender's own containers.
@@ -27,19 +29,9 @@ pub fn container_for(
     paths: &[PathBuf],
 ) -> ContainerSpec {
     match action {
-        Action::Run(spec) => {
-            let pids = spec.pids.or((settings.pids_limit > 0).then_some(settings.pids_limit));
-            let mut spec = ContainerSpec { pids, ..(**spec).clone() };
-            if settings.job_proxy {
-                // What the job says itself holds.
-                for (name, value) in &settings.proxies.0 {
-                    spec.env.0.entry(name.clone()).or_insert_with(|| value.clone());
-                }
-            }
-            spec
-        }
+        Action::Run(spec) => limited((**spec).clone(), settings),
         Action::Exec(exec) => holder(exec, settings, installation),
-        // Everything else about it is known to compose alone: `config::support` refuses it.
+        // Everything else about it is asked when the run begins (`oneoff`).
         Action::ServiceRun(run) => ContainerSpec {
             command: run.command.clone(),
             entrypoint: run.entrypoint.clone(),
@@ -48,7 +40,7 @@ pub fn container_for(
             workdir: run.workdir.clone(),
             ..ContainerSpec::default()
         },
-        Action::Http(http) => requester(http, installation),
+        Action::Http(http) => requester(http, settings, installation),
         Action::Host(host) => super::host_job::container(host, installation),
         Action::Builtin(builtin) => built_in(*builtin, job, settings, installation, paths),
     }
@@ -96,6 +88,42 @@ pub fn result_path(action: &Action, run: &RunId) -> Option<PathBuf> {
         }
         _ => None,
     }
+}
+
+/// A container of a user's own, with what the settings give to all of them.
+pub(super) fn limited(mut spec: ContainerSpec, settings: &Settings) -> ContainerSpec {
+    spec.pids = spec.pids.or((settings.pids_limit > 0).then_some(settings.pids_limit));
+    if settings.job_proxy {
+        // What the job says itself holds.
+        for (name, value) in &settings.proxies.0 {
+            spec.env.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    spec
+}
+
+/// The container that asks compose about the checkouts as they are: it sees them, and nothing else.
+pub(super) fn asker(room: &Room) -> ContainerSpec {
+    let (settings, installation) = (&room.settings, &room.installation);
+    let mut spec = hardened(installation, &["job", "configuration"]);
+    let mut mounts = Mounts::default();
+    mounts.add(&settings.compose_dir, true);
+    settings.env_local.parent().into_iter().for_each(|path| mounts.add(path, true));
+    settings.checkouts.iter().chain(&room.paths).for_each(|path| mounts.add(path, true));
+    spec.mounts.extend(mounts.least());
+    spec.optional = mounts.0.into_keys().filter(|path| !settings.compose_dir.starts_with(path)).collect();
+    // It reads what belongs to others; the mounts are read-only.
+    spec.cap_add = vec!["DAC_OVERRIDE".to_owned()];
+    spec.env.0.insert("TENDER_SETTINGS".to_owned(), json(settings));
+    spec.env.0.insert("TENDER_STACK_ENV".to_owned(), json(&room.stack_env));
+    spec.labels = [
+        (labels::INSTANCE, installation.instance.clone()),
+        (labels::COMPOSE_DIR, settings.compose_dir.display().to_string()),
+        (labels::ROLE, "probe".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    spec
 }
 
 /// What all containers of Tender's own image share: as little as possible.
@@ -149,11 +177,30 @@ fn holder(exec: &ExecSpec, settings: &Settings, installation: &Installation) -> 
     spec
 }
 
-fn requester(http: &Http, installation: &Installation) -> ContainerSpec {
+fn requester(http: &Http, settings: &Settings, installation: &Installation) -> ContainerSpec {
     let mut spec = hardened(installation, &["job", "http"]);
-    spec.networks = vec!["bridge".to_owned()];
-    spec.env.0.insert("TENDER_HTTP".to_owned(), json(http));
+    spec.networks = if http.networks.is_empty() { vec!["bridge".to_owned()] } else { http.networks.clone() };
+    if let Some(path) = &settings.ca_file {
+        spec.mounts.push(Mount::same_path(path, true));
+        // It may belong to others, and the mount is read-only.
+        spec.cap_add = vec!["DAC_OVERRIDE".to_owned()];
+    }
+    let mut proxies = settings.proxies.clone();
+    if !http.networks.is_empty() && is_a_name_of_the_network(&http.url) {
+        proxies.0.clear();
+    }
+    let order = Order { request: http.clone(), proxies, ca_file: settings.ca_file.clone() };
+    spec.env.0.insert("TENDER_HTTP".to_owned(), json(&order));
     spec
+}
+
+/// Whether the host of an address is a name without a dot, such as a service's: no proxy knows it.
+fn is_a_name_of_the_network(url: &str) -> bool {
+    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = place.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
+    let host = host.split(':').next().unwrap_or_default();
+    !host.is_empty() && !host.contains(['.', '['])
 }
 
 fn built_in(
@@ -367,6 +414,36 @@ mod tests {
         assert_eq!(spec.networks, ["none"]);
         let told: ExecSpec = serde_json::from_str(&spec.env.0["TENDER_EXEC"]).unwrap();
         assert_eq!(told, ExecSpec { env: extra, ..exec });
+    }
+
+    #[test]
+    fn a_request_goes_where_it_is_told_and_through_the_proxies() {
+        let proxies = Environment([("HTTP_PROXY".to_owned(), "http://p:1".to_owned())].into());
+        let made = |url: &str, networks: &[&str]| {
+            let http = Http {
+                url: url.to_owned(),
+                method: "GET".to_owned(),
+                headers: Environment::default(),
+                body: None,
+                status: vec![],
+                timeout: None,
+                networks: networks.iter().map(|n| (*n).to_owned()).collect(),
+            };
+            let settings = Settings { proxies: proxies.clone(), ..settings() };
+            let spec = container_for(&Action::Http(Box::new(http)), None, &settings, &installation(), &[]);
+            let order: Order = serde_json::from_str(&spec.env.0["TENDER_HTTP"]).unwrap();
+            assert_eq!((order.ca_file, order.request.url.as_str()), (settings.ca_file, url));
+            assert!(mounts(&spec).contains(&"/srv/ca/ours.pem at /srv/ca/ours.pem ro".to_owned()));
+            (spec.networks, !order.proxies.0.is_empty())
+        };
+        for (url, networks, expected) in [
+            ("http://web:8000/x", vec![], (vec!["bridge".to_owned()], true)),
+            ("http://me:pw@web:8000?x", vec!["p_default"], (vec!["p_default".to_owned()], false)),
+            ("https://a.example.org/web", vec!["p_default"], (vec!["p_default".to_owned()], true)),
+            ("http://[::1]:80/", vec!["p_default"], (vec!["p_default".to_owned()], true)),
+        ] {
+            assert_eq!(made(url, &networks), expected, "{url}");
+        }
     }
 
     #[test]

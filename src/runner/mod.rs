@@ -16,6 +16,7 @@ mod judge;
 pub mod labels;
 pub mod line;
 pub mod next;
+pub mod oneoff;
 pub mod output;
 mod pause;
 pub mod perform;

@@ -52,6 +52,8 @@ pub struct Performer<'a, E, L> {
 pub struct Order {
     /// What to create; `None` when nobody knows any more, which is enough for a run that has begun.
     pub spec: Option<ContainerSpec>,
+    /// Why nothing can be created, where that is known: the run could not start then.
+    pub refused: Option<String>,
     /// Its limits.
     pub limits: Limits,
     /// Asks for the end.
@@ -252,6 +254,9 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
 
     async fn create(&self, run: &mut Run<'_>) -> Stepped {
         let cancel = &run.order.cancel;
+        if let Some(why) = &run.order.refused {
+            return self.refuse(run, why).await;
+        }
         if cancel.is_cancelled() {
             return Ok(Step::Record(Ending::without_container(Outcome::Cancelled)));
         }
@@ -278,6 +283,15 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             Some(Err(error @ EngineError::Unavailable(_))) => Err(error.into()),
             Some(Err(error)) => Ok(Step::Record(Ending::without_container(Outcome::CouldNotStart(error.to_string())))),
         }
+    }
+
+    /// Ends a run for which nothing can be created; one that was created before goes on.
+    async fn refuse(&self, run: &Run<'_>, why: &str) -> Stepped {
+        let seen = self.engine.look(&self.name(run)).await?.filter(|seen| self.is_its(run, seen));
+        Ok(match seen {
+            Some(seen) if seen.life != Life::Removing => Entry::of(&run.record.state, Some(seen)).into(),
+            _ => Step::Record(Ending::without_container(Outcome::CouldNotStart(why.to_owned()))),
+        })
     }
 
     /// Creates the container, and fetches the image first only where that is needed: a run whose

@@ -15,6 +15,7 @@ use super::comeback::Comeback;
 use super::container::{container_of_run, result_path};
 use super::labels::Identity;
 use super::next;
+use super::oneoff::Services;
 use super::output::Output;
 use super::perform::{Entry, Limits, Order};
 use super::queued::Queue;
@@ -89,6 +90,7 @@ pub struct Runner<E> {
     pub(super) sender: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     pub(super) again: Option<DateTime<Utc>>,
+    services: Option<Rc<dyn Services>>,
 }
 
 pub(super) struct Active {
@@ -122,7 +124,15 @@ impl<E: Runs + 'static> Runner<E> {
             sender,
             events,
             again: None,
+            services: None,
         }
+    }
+
+    /// With what knows the services of the stack; without it no service-run can start.
+    #[must_use]
+    pub fn with_services(mut self, services: Rc<dyn Services>) -> Self {
+        self.services = Some(services);
+        self
     }
 
     /// Puts another configuration in force for runs that begin from now on. Call
@@ -283,6 +293,7 @@ impl<E: Runs + 'static> Runner<E> {
             next: Rc::clone(&active.next),
             job: active.job.clone(),
             order: active.order.clone(),
+            services: self.services.clone(),
         };
         let handle = self.tasks.spawn_local(task.run(entry));
         self.ids.insert(handle.id(), run.clone());
@@ -353,6 +364,7 @@ fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
     // A deploy that is killed has to be undone by the next one: it gets the signal and its time.
     let gentle = builtin_of(record, job) == Some(Builtin::Autodeploy);
     Order {
+        refused: None,
         spec: job.and_then(|job| spec_for(record, job, room)),
         limits: Limits {
             timeout: policy.and_then(|policy| policy.timeout),

@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 
 use super::comeback::Comeback;
 use super::next;
+use super::oneoff::Services;
 use super::output::Output;
 use super::pause::Pause;
 use super::perform::{Entry, Order, Performer};
 use super::room::{Event, Room};
-use crate::engine::{Life, Runs};
-use crate::job::Job;
+use crate::engine::{EngineError, Life, Runs};
+use crate::job::{Action, Job, ServiceRun};
 use crate::run::{Ledger, RunId, RunRecord, Started, State, StopReason, Stopped};
 use crate::store::Store;
 
@@ -37,6 +38,8 @@ pub(super) struct Task<E> {
     /// The job as it was when the run was taken up; `None` when it is gone.
     pub(super) job: Option<Rc<Job>>,
     pub(super) order: Order,
+    /// Who knows what services are made of.
+    pub(super) services: Option<Rc<dyn Services>>,
 }
 
 impl<E: Runs> Task<E> {
@@ -55,10 +58,11 @@ impl<E: Runs> Task<E> {
         if !self.order.stop.services.is_empty() {
             self.comeback.settled().await;
         }
+        let order = self.ordered(&entry).await;
         let mut pause = Pause::default();
         loop {
             let record = self.shared.borrow().clone();
-            match performer.perform(record, &self.order, entry).await {
+            match performer.perform(record, &order, entry).await {
                 Ok(record) => {
                     self.comeback.release(&run).await;
                     return record;
@@ -96,6 +100,63 @@ impl<E: Runs> Task<E> {
             self.comeback.hold(run, services);
         }
     }
+}
+
+impl<E> Task<E> {
+    /// The order, with the container of a service-run that has still to be created: what it is made of
+    /// is asked now. An engine that cannot be reached is waited for.
+    async fn ordered(&self, entry: &Entry) -> Order {
+        let mut order = self.order.clone();
+        let Some(run) = self.service_run(entry) else { return order };
+        order.spec = None;
+        let Some(services) = &self.services else {
+            order.refused = Some("nobody here knows the services of the stack".to_owned());
+            return order;
+        };
+        let mut pause = Pause::default();
+        loop {
+            let asked = order.cancel.run_until_cancelled(services.one_off(&run, &self.room)).await;
+            match asked {
+                None => return order,
+                Some(Ok((spec, remarks))) => {
+                    for remark in remarks {
+                        tracing::warn!(service = run.service, "{}: {remark}", self.shared.borrow().occurrence.job);
+                    }
+                    order.spec = Some(spec);
+                    return order;
+                }
+                Some(Err(error)) if is_away(&error) => {
+                    if pause.is_first() {
+                        tracing::warn!("run {} is held up: {error:#}", self.shared.borrow().id);
+                    }
+                    tokio::select! {
+                        () = pause.over() => {}
+                        () = order.cancel.cancelled() => {}
+                    }
+                }
+                Some(Err(error)) => {
+                    order.refused = Some(format!("{error:#}"));
+                    return order;
+                }
+            }
+        }
+    }
+
+    /// The service-run that the run is, with its own environment, unless its container is there.
+    fn service_run(&self, entry: &Entry) -> Option<ServiceRun> {
+        let record = self.shared.borrow();
+        // One that was created may be gone before its start.
+        let begun = matches!(entry, Entry::Running(_) | Entry::Exited(_) | Entry::Vanished);
+        let to_create = !begun && record.state.container().is_none();
+        let Action::ServiceRun(run) = self.job.as_ref()?.part(record.occurrence.part)? else { return None };
+        let mut run = (**run).clone();
+        run.env.0.extend(record.extra_env.0.clone());
+        to_create.then_some(run)
+    }
+}
+
+fn is_away(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref::<EngineError>(), Some(EngineError::Unavailable(_))))
 }
 
 /// The store, with what follows from an outcome in the same commit, and with a word to the loop.

@@ -154,7 +154,8 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             tracing::info!(runs = under_way, "runs of before are taken up");
         }
         let output = Output::start(Shelf::new(&self.options.state_dir))?;
-        let mut runner = Runner::new(self.engine.clone(), self.store.clone(), output, room);
+        let mut runner =
+            Runner::new(self.engine.clone(), self.store.clone(), output, room).with_services(self.engine.clone());
         runner.adopt(recovered.resumes, &loaded.jobs);
         fail::fail_point!("recover.adopted");
         finish_output(runner.output(), &self.store, &loaded.settings.log_dir).await?;

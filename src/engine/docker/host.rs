@@ -7,7 +7,7 @@ use bollard::query_parameters::{ListVolumesOptions, LogsOptions, RenameContainer
 use futures_util::StreamExt;
 
 use super::{Docker, frames, me};
-use crate::engine::{Channel, Host, Me, Result, Runs, Seen};
+use crate::engine::{Channel, EngineError, Host, Me, Result, Runs, Seen};
 use crate::job::{ContainerSpec, ExecSpec};
 
 /// Label in which compose keeps the project.
@@ -51,6 +51,14 @@ impl Host for Docker {
         let mut names: Vec<String> = answer.volumes.unwrap_or_default().into_iter().map(|v| v.name).collect();
         names.sort();
         Ok(names)
+    }
+
+    async fn has_volume(&self, name: &str) -> Result<bool> {
+        match self.client().await?.inspect_volume(name).await.map_err(|e| self.wrong(e)) {
+            Ok(_) => Ok(true),
+            Err(EngineError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn rename(&self, id: &str, name: &str) -> Result<()> {

@@ -83,6 +83,10 @@ impl Host for Fake {
         self.call("project_volumes", project, |world| Ok(world.volumes.get(project).cloned().unwrap_or_default()))
     }
 
+    async fn has_volume(&self, name: &str) -> Result<bool> {
+        self.call("has_volume", name, |world| Ok(world.volumes.values().flatten().any(|known| known == name)))
+    }
+
     async fn rename(&self, id: &str, name: &str) -> Result<()> {
         self.call("rename", id, |world| {
             if world.find(name).is_some() {
