@@ -8,7 +8,7 @@ mod stop;
 mod stuck;
 mod upkeep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -67,8 +67,8 @@ pub(in crate::daemon) struct Daemon<E> {
     /// How often a deploy was taken up since none was open.
     resumed: u32,
     /// Plans that the store did not take yet.
-    unwritten: Vec<Plan>,
     pruning: upkeep::Pruning,
+    unwritten: VecDeque<Plan>,
     /// When this process began.
     begun: DateTime<Utc>,
 }
@@ -116,8 +116,8 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             failed: None,
             resume_at: None,
             resumed: 0,
-            unwritten: Vec::new(),
             pruning: upkeep::Pruning::default(),
+            unwritten: VecDeque::new(),
             begun: Utc::now(),
         }
     }
@@ -222,43 +222,45 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         }
     }
 
+    /// Stores a plan, after those that could not be stored before: were a later watermark stored
+    /// without them, and this process killed, their occurrences would be lost.
     async fn write(&mut self, plan: Plan) {
-        if plan.is_empty() {
-            return;
-        }
         for correction in &plan.corrected {
             tracing::warn!(job.name = %correction.job, was = %correction.was, "its watermark lay ahead of the clock and became now");
         }
-        let kept = plan.clone();
-        let skips = plan
-            .skips
-            .into_iter()
-            .map(|s| SkipRow {
+        if !plan.is_empty() {
+            self.unwritten.push_back(plan);
+        }
+        let mut stored = false;
+        while let Some(plan) = self.unwritten.front().cloned() {
+            let skips = plan.skips.into_iter().map(|s| SkipRow {
                 job: s.job,
                 from: s.from,
                 to: s.to,
                 count: u32::try_from(s.count).unwrap_or(u32::MAX),
                 reason: s.reason,
-            })
-            .collect();
-        let watermarks = plan.watermarks.into_iter().map(|(job, w)| (job, w.planned, w.era)).collect();
-        fail::fail_point!("plan.due");
-        match self.store.plan(plan.rows, skips, watermarks, plan.era).await {
-            Ok(rows) => {
-                fail::fail_point!("plan.stored");
-                self.reasons.clear(troubles::STORE_UNWRITABLE);
-                if let Some(runner) = &mut self.runner {
-                    runner.enqueue(rows);
+            });
+            let watermarks = plan.watermarks.into_iter().map(|(job, w)| (job, w.planned, w.era)).collect();
+            fail::fail_point!("plan.due");
+            match self.store.plan(plan.rows, skips.collect(), watermarks, plan.era).await {
+                Ok(rows) => {
+                    fail::fail_point!("plan.stored");
+                    self.unwritten.pop_front();
+                    self.reasons.clear(troubles::STORE_UNWRITABLE);
+                    if let Some(runner) = &mut self.runner {
+                        runner.enqueue(rows);
+                    }
+                    stored = true;
+                }
+                Err(error) => {
+                    self.store_failed(&error);
+                    break;
                 }
             }
-            Err(error) => {
-                // The planner has moved on: what was not stored is kept and tried again.
-                self.store_failed(&error);
-                self.unwritten.push(kept);
-                return;
-            }
         }
-        self.pump().await;
+        if stored {
+            self.pump().await;
+        }
     }
 
     fn store_failed(&mut self, error: &anyhow::Error) {
@@ -400,8 +402,8 @@ impl<E: Runs + Host + 'static> Daemon<E> {
     /// Once a second: what no event tells.
     pub(in crate::daemon) async fn housekeeping(&mut self) {
         self.resume_deploy().await;
-        for plan in std::mem::take(&mut self.unwritten) {
-            self.write(plan).await;
+        if !self.unwritten.is_empty() {
+            self.write(Plan::default()).await;
         }
         self.look_for_stuck_runs().await;
         self.look_if_worth_it().await;
