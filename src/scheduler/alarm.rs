@@ -54,7 +54,7 @@ impl Alarm {
         Self::reading(Box::new(Reading::now)).await
     }
 
-    async fn reading(read: Box<dyn Fn() -> Reading>) -> Result<Self> {
+    pub(super) async fn reading(read: Box<dyn Fn() -> Reading>) -> Result<Self> {
         let tick = Tick::start().await?;
         Ok(Self { tick, last_tick: Instant::now(), last_look: read(), read })
     }

@@ -11,3 +11,6 @@ pub use alarm::{Alarm, Ring};
 pub use clock::Step;
 pub use plan::{Correction, Plan, Skip, StepKind, StepNotice, Watermark};
 pub use planner::Planner;
+
+#[cfg(test)]
+mod tests;

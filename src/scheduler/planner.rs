@@ -1,22 +1,27 @@
 //! What is due, what was missed, what a step of the clock means. Pure: the clock is an argument,
 //! and what is to be stored is a value.
 
-use std::collections::HashMap;
-use std::time::Duration;
+mod entry;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
 
-use super::missed::{self, FRESH, PROMPT, Skipped};
-use super::plan::{CORRECTION, Correction, Plan, Skip, StepKind, StepNotice, Watermark};
-use crate::job::{Job, JobName, Missed};
-use crate::run::{Occurrence, RunRecord, SkipReason, Trigger};
-use crate::schedule::{Kind, Schedule};
+use chrono::{DateTime, Utc};
+
+use self::entry::{Entry, whole_second};
+use super::missed::PROMPT;
+use super::plan::{CORRECTION, Correction, Plan, StepKind, StepNotice, Watermark};
+use crate::job::{Job, JobName};
+use crate::run::{Occurrence, RunRecord, Trigger};
+use crate::schedule::Kind;
 
 /// Knows of each job how far its occurrences are dealt with.
 #[derive(Debug)]
 pub struct Planner {
     entries: Vec<Entry>,
+    /// When which of them falls due, so that most need not be looked at.
+    queue: BTreeSet<(DateTime<Utc>, usize)>,
+    /// No entry's mark is later than this.
+    highest: DateTime<Utc>,
     /// Jobs that run at each start: `@reboot`, legacy `onstart`.
     at_start: Vec<JobName>,
     host: String,
@@ -25,27 +30,6 @@ pub struct Planner {
     pending: Plan,
     /// Since when something waits to be stored.
     unsettled: Option<DateTime<Utc>>,
-}
-
-/// One job with occurrences.
-#[derive(Debug)]
-struct Entry {
-    job: JobName,
-    schedule: Schedule,
-    rules: Rules,
-    /// All occurrences up to this instant are dealt with.
-    mark: DateTime<Utc>,
-    stored: bool,
-    /// The first occurrence after the mark.
-    next: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Rules {
-    missed: Missed,
-    deadline: TimeDelta,
-    /// This host's share of the jitter.
-    delay: TimeDelta,
 }
 
 impl Planner {
@@ -61,9 +45,12 @@ impl Planner {
     ) -> Self {
         let mut planner = Self {
             entries: Vec::new(),
+            queue: BTreeSet::new(),
+            highest: now,
             at_start: Vec::new(),
             host: host.to_owned(),
-            era,
+            // An era is told by its watermarks, too.
+            era: watermarks.values().map(|mark| mark.era).fold(era, u32::max),
             pending: Plan::default(),
             unsettled: None,
         };
@@ -79,13 +66,13 @@ impl Planner {
     pub fn reload(&mut self, jobs: &[Job], now: DateTime<Utc>) {
         self.correct(now);
         for entry in &mut self.entries {
-            entry.settle(now - entry.rules.delay, None, self.era, &mut self.pending);
+            entry.settle(now, None, self.era, &mut self.pending);
         }
-        let old: HashMap<JobName, Entry> = self.entries.drain(..).map(|entry| (entry.job.clone(), entry)).collect();
-        let same = |job: &Job| old.get(&job.name).filter(|entry| entry.schedule == job.schedule);
-        self.load(jobs, now, |job| same(job).map(|entry| entry.mark));
+        let old: HashMap<JobName, Entry> = self.entries.drain(..).map(|entry| (entry.job().clone(), entry)).collect();
+        let same = |job: &Job| old.get(&job.name).filter(|entry| *entry.schedule() == job.schedule);
+        self.load(jobs, now, |job| same(job).map(Entry::mark));
         for entry in &mut self.entries {
-            entry.stored &= old.get(&entry.job).is_some_and(|old| old.stored);
+            entry.stored &= old.get(entry.job()).is_some_and(|old| old.stored);
         }
         self.unsettled = self.waits_to_be_stored().then_some(now);
     }
@@ -104,6 +91,13 @@ impl Planner {
             .filter(|job| matches!(job.schedule.kind(), Kind::Cron | Kind::Every))
             .map(|job| Entry::new(job, &self.host, mark(job), now))
             .collect();
+        self.arm();
+    }
+
+    /// After something happened to all entries.
+    fn arm(&mut self) {
+        self.queue = (0..).zip(&self.entries).filter_map(|(index, entry)| Some((entry.due()?, index))).collect();
+        self.highest = self.entries.iter().map(Entry::mark).max().unwrap_or_default();
     }
 
     /// At the start of the scheduler: what fell due while nobody looked, by each job's policy. The
@@ -113,34 +107,51 @@ impl Planner {
     }
 
     /// Everything that is due at `now`, for one transaction of the store. Nothing is handed out
-    /// twice; a plan that could not be stored is the caller's to store later.
+    /// twice; a plan that could not be stored is the caller's to store later, before any other.
     pub fn due(&mut self, now: DateTime<Utc>) -> Plan {
         self.correct(now);
         let mut plan = std::mem::take(&mut self.pending);
-        for entry in &mut self.entries {
-            entry.settle(now - entry.rules.delay, None, self.era, &mut plan);
-            if !std::mem::replace(&mut entry.stored, true) {
-                plan.watermarks.push((entry.job.clone(), Watermark { planned: entry.mark, era: self.era }));
+        let mut changed = Vec::new();
+        while let Some((_, index)) = self.queue.first().copied().filter(|(due, _)| *due <= now) {
+            self.queue.pop_first();
+            changed.push(index);
+        }
+        // In the order of the configuration, whoever waited longest.
+        changed.sort_unstable();
+        for index in &changed {
+            if let Some(entry) = self.entries.get_mut(*index) {
+                entry.settle(now, None, self.era, &mut plan);
+                self.highest = self.highest.max(entry.mark());
+                self.queue.extend(entry.due().map(|due| (due, *index)));
+            }
+        }
+        if self.unsettled.take().is_some() {
+            changed = (0..self.entries.len()).collect();
+        }
+        for index in changed {
+            if let Some(entry) = self.entries.get_mut(index)
+                && !std::mem::replace(&mut entry.stored, true)
+            {
+                plan.watermarks.push((entry.job().clone(), Watermark { planned: entry.mark(), era: self.era }));
             }
         }
         plan.rows.sort_by_key(|row| (row.due, row.occurrence.planned_for));
-        self.unsettled = None;
         plan
     }
 
     /// The earliest instant at which [`Planner::due`] has something to hand out.
     pub fn next(&self) -> Option<DateTime<Utc>> {
-        self.entries.iter().filter_map(Entry::due).chain(self.unsettled).min()
+        self.queue.first().map(|(due, _)| *due).into_iter().chain(self.unsettled).min()
     }
 
     /// When a job falls due next, jitter included.
     pub fn next_of(&self, job: &JobName) -> Option<DateTime<Utc>> {
-        self.entries.iter().find(|entry| entry.job == *job).and_then(Entry::due)
+        self.entries.iter().find(|entry| entry.job() == job).and_then(Entry::due)
     }
 
     /// The jobs that have occurrences to come, or may have.
     pub fn armed(&self) -> impl Iterator<Item = &JobName> {
-        self.entries.iter().map(|entry| &entry.job)
+        self.entries.iter().map(Entry::job)
     }
 
     /// The era of the clock: counts its backward steps.
@@ -173,11 +184,12 @@ impl Planner {
         for entry in &mut self.entries {
             match kind {
                 StepKind::Correction => entry.go_on_from(to),
-                _ if entry.schedule.follows_elapsed_time() => entry.go_on_from(to),
+                _ if entry.schedule().follows_elapsed_time() => entry.go_on_from(to),
                 StepKind::Forward => entry.run_once(to, self.era, &mut self.pending),
                 StepKind::Back => {}
             }
         }
+        self.arm();
         self.correct(to);
         self.unsettled = Some(to);
         StepNotice { from, to, kind }
@@ -186,15 +198,19 @@ impl Planner {
     /// Watermarks ahead of the clock: it was set back while nobody looked. The same rules as for a
     /// step.
     fn correct(&mut self, now: DateTime<Utc>) {
+        if self.highest - now <= PROMPT {
+            return;
+        }
         let mut corrected = Vec::new();
         for entry in &mut self.entries {
-            let lead = entry.mark - now;
-            if lead > CORRECTION || (lead > PROMPT && entry.schedule.follows_elapsed_time()) {
-                corrected.push(Correction { job: entry.job.clone(), was: entry.mark });
+            let lead = entry.mark() - now;
+            if lead > CORRECTION || (lead > PROMPT && entry.schedule().follows_elapsed_time()) {
+                corrected.push(Correction { job: entry.job().clone(), was: entry.mark() });
                 entry.go_on_from(now);
             }
         }
         if !corrected.is_empty() {
+            self.arm();
             self.begin_era();
             self.pending.corrected.append(&mut corrected);
             self.unsettled = Some(now);
@@ -206,88 +222,6 @@ impl Planner {
         self.era += 1;
         self.pending.era = Some(self.era);
     }
-}
-
-impl Entry {
-    fn new(job: &Job, host: &str, mark: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
-        let rules = Rules {
-            missed: job.policy.missed,
-            deadline: span(job.policy.deadline),
-            delay: span(share(&job.name, host, job.policy.jitter)),
-        };
-        let (stored, mark) = (mark.is_some(), mark.unwrap_or_else(|| whole_second(now)));
-        let next = job.schedule.next_after(mark);
-        Self { job: job.name.clone(), schedule: job.schedule.clone(), rules, mark, stored, next }
-    }
-
-    fn due(&self) -> Option<DateTime<Utc>> {
-        self.next.map(|next| next + self.rules.delay)
-    }
-
-    /// Deals with all occurrences planned until `until`. `due` replaces the instant from which
-    /// their lateness counts.
-    fn settle(&mut self, until: DateTime<Utc>, due: Option<DateTime<Utc>>, era: u32, plan: &mut Plan) {
-        if self.next.is_none_or(|next| next > until) {
-            return;
-        }
-        let choice = missed::choose(&self.schedule, self.mark, until, self.rules.missed, self.rules.deadline);
-        for planned in &choice.run {
-            let trigger = if until - *planned > FRESH { Trigger::Missed } else { Trigger::Schedule };
-            plan.rows.push(self.row(*planned, due.unwrap_or(*planned + self.rules.delay), trigger, era));
-        }
-        let last = choice.run.last().copied().into_iter().chain(choice.skipped.iter().map(|s| s.to)).max();
-        plan.skips.extend(choice.skipped.into_iter().map(|s| self.skip(s)));
-        self.advance(last.unwrap_or(until));
-    }
-
-    /// The clock jumped to `to`: however often the job was due in between, it runs once.
-    fn run_once(&mut self, to: DateTime<Utc>, era: u32, plan: &mut Plan) {
-        let Some(newest) = missed::newest(&self.schedule, self.mark, to, 1).pop() else { return };
-        plan.rows.push(self.row(newest, to, Trigger::Missed, era));
-        let before = newest - TimeDelta::seconds(1);
-        let rest = missed::skipped(&self.schedule, self.mark, before, SkipReason::Missed);
-        plan.skips.extend(rest.map(|s| self.skip(s)));
-        self.advance(newest);
-    }
-
-    fn row(&self, planned: DateTime<Utc>, due: DateTime<Utc>, trigger: Trigger, era: u32) -> RunRecord {
-        RunRecord { due, ..RunRecord::planned(Occurrence::first(self.job.clone(), planned, era), trigger) }
-    }
-
-    fn skip(&self, Skipped { from, to, count, reason }: Skipped) -> Skip {
-        Skip { job: self.job.clone(), from, to, count, reason }
-    }
-
-    fn go_on_from(&mut self, now: DateTime<Utc>) {
-        self.advance(whole_second(now));
-    }
-
-    fn advance(&mut self, mark: DateTime<Utc>) {
-        self.mark = mark;
-        self.next = self.schedule.next_after(mark);
-        self.stored = false;
-    }
-}
-
-/// A stable share of the jitter: the same for the same job on the same host, below the bound.
-fn share(job: &JobName, host: &str, bound: Duration) -> Duration {
-    let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-    if bound == 0 {
-        return Duration::ZERO;
-    }
-    let digest = Sha256::digest(format!("{job}\0{host}").as_bytes());
-    let n = digest.iter().take(8).fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
-    Duration::from_millis(n % bound)
-}
-
-/// A duration for calculating with instants; a century stands for more.
-fn span(duration: Duration) -> TimeDelta {
-    const CENTURY: TimeDelta = TimeDelta::days(36_525);
-    TimeDelta::from_std(duration).unwrap_or(CENTURY).min(CENTURY)
-}
-
-fn whole_second(at: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::{Action, Builtin, Policy};
+use crate::job::{Action, Builtin, Missed, Policy};
+use crate::run::SkipReason;
+use crate::schedule::Schedule;
+use crate::scheduler::Skip;
 
 fn at(text: &str) -> DateTime<Utc> {
     let text = if text.len() > 12 { format!("2026-{text}Z") } else { format!("2026-01-02T{text}Z") };
@@ -317,3 +323,4 @@ proptest! {
 }
 
 mod reload;
+mod restart;
