@@ -14,7 +14,7 @@ use crate::job::{Action, Builtin, Job, JobName, Overlap};
 use crate::run::{Occurrence, RunRecord, SkipReason, Trigger};
 
 /// A row that is to run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Waiting<'a> {
     /// The row.
     pub record: &'a RunRecord,
@@ -22,6 +22,8 @@ pub struct Waiting<'a> {
     pub job: Option<&'a Job>,
     /// Since when it has waited for a lock.
     pub locked_since: Option<DateTime<Utc>>,
+    /// The digest of what it was last seen to wait for.
+    pub noted: Option<u64>,
 }
 
 /// A run that is under way.
@@ -39,7 +41,7 @@ pub struct Decision<'a> {
     /// To start now, in this order.
     pub start: Vec<&'a RunRecord>,
     /// To wait, and for what.
-    pub wait: Vec<(&'a RunRecord, Why<'a>)>,
+    pub wait: Vec<(Waiting<'a>, Why<'a>)>,
     /// Never to run.
     pub skip: Vec<(&'a RunRecord, SkipReason)>,
     /// To end as one that could not start, with the reason.
@@ -64,7 +66,7 @@ pub fn decide<'a>(now: DateTime<Utc>, planned: &[Waiting<'a>], busy: &[Busy<'a>]
                 if let (Why::Lock { .. }, Some(end)) = (why, patience(waiting, now)) {
                     turns = Some(turns.map_or(end, |other| other.min(end)));
                 }
-                decision.wait.push((row, why));
+                decision.wait.push((waiting, why));
             }
             Verdict::Skip(reason) => decision.skip.push((row, reason)),
             Verdict::GiveUp(why) => decision.give_up.push((row, why)),

@@ -75,9 +75,9 @@ impl<E: Runs + 'static> Runner<E> {
             wait: Vec::new(),
             again: decision.again,
         };
-        for (row, why) in &decision.wait {
-            let digest = why.digest();
-            if self.queue.get(&row.id).is_some_and(|queued| queued.why != Some(digest)) {
+        for (waiting, why) in &decision.wait {
+            let (row, digest) = (waiting.record, why.digest());
+            if waiting.noted != Some(digest) {
                 if verdicts.wait.len() == MOST {
                     verdicts.again = Some(now);
                     break;

@@ -28,7 +28,7 @@ pub(super) struct Queued {
 impl Queued {
     /// As the guard sees it.
     pub(super) fn waiting<'a>(&'a self, jobs: &Jobs<'a>) -> Waiting<'a> {
-        Waiting { record: &self.record, job: self.definition(jobs), locked_since: self.locked_since }
+        Waiting { record: &self.record, job: self.definition(jobs), locked_since: self.locked_since, noted: self.why }
     }
 
     /// The definition that it begins with: a later action that of its run, a main action the one

@@ -35,7 +35,7 @@ fn running(name: &str, seconds: i64) -> RunRecord {
 
 fn waiting<'a>(planned: &'a [RunRecord], jobs: &'a [Job]) -> Vec<Waiting<'a>> {
     let job = |record: &RunRecord| jobs.iter().find(|job| job.name == record.occurrence.job);
-    planned.iter().map(|record| Waiting { record, job: job(record), locked_since: None }).collect()
+    planned.iter().map(|record| Waiting { record, job: job(record), locked_since: None, noted: None }).collect()
 }
 
 fn shown(now: i64, planned: &[RunRecord], busy: &[RunRecord], jobs: &[Job], cap: usize) -> Vec<String> {
@@ -43,7 +43,7 @@ fn shown(now: i64, planned: &[RunRecord], busy: &[RunRecord], jobs: &[Job], cap:
     let busy: Vec<Busy<'_>> = busy.iter().map(|record| Busy { record, locks: locks_of(record) }).collect();
     let decision = decide(at(now), &waiting(planned, jobs), &busy, cap);
     let start = decision.start.iter().map(|row| format!("start {}", row.id));
-    let wait = decision.wait.iter().map(|(row, why)| format!("{} waits for {why}", row.id));
+    let wait = decision.wait.iter().map(|(row, why)| format!("{} waits for {why}", row.record.id));
     let skip = decision.skip.iter().map(|(row, why)| format!("skip {}: {why}", row.id));
     start.chain(wait).chain(skip).collect()
 }
@@ -155,10 +155,11 @@ fn a_lock_is_waited_for_no_longer_than_the_run_may_take() {
     let at_instant = |now: i64, since: Option<i64>| {
         let jobs = [&late, &legacy];
         let rows = rows.iter().zip(jobs);
-        let rows: Vec<_> =
-            rows.map(|(record, job)| Waiting { record, job: Some(job), locked_since: since.map(at) }).collect();
+        let rows: Vec<_> = rows
+            .map(|(record, job)| Waiting { record, job: Some(job), locked_since: since.map(at), noted: None })
+            .collect();
         let decision = decide(at(now), &rows, &busy, 9);
-        let waits: Vec<_> = decision.wait.iter().map(|(row, _)| row.id.to_string()).collect();
+        let waits: Vec<_> = decision.wait.iter().map(|(row, _)| row.record.id.to_string()).collect();
         let given_up: Vec<_> = decision.give_up.iter().map(|(row, why)| format!("{}: {why}", row.id)).collect();
         (waits, given_up, decision.again)
     };
@@ -260,7 +261,7 @@ proptest! {
             prop_assert_eq!(decision.start.len() + decision.wait.len() + decision.skip.len(), planned.len());
             prop_assert!(!busy.is_empty() || planned.is_empty() || decision.wait.len() < planned.len(), "stuck");
             let started: Vec<RunRecord> = decision.start.iter().map(|r| (*r).clone()).collect();
-            let waits: Vec<RunId> = decision.wait.iter().map(|(r, _)| r.id.clone()).collect();
+            let waits: Vec<RunId> = decision.wait.iter().map(|(r, _)| r.record.id.clone()).collect();
             planned.retain(|r| waits.contains(&r.id));
             busy.extend(started);
             prop_assert!(busy.len() <= cap);
