@@ -484,17 +484,3 @@ async fn what_was_stopped_is_noted_until_it_runs_again() {
     store.forget_stopped(&again).await.unwrap();
     assert_eq!(store.stopped().await.unwrap(), [db]);
 }
-
-#[tokio::test]
-async fn a_store_of_the_release_before_is_brought_up_to_date() {
-    let Room { dir, lease, store } = room();
-    let record = row("a", 60);
-    store.plan(vec![record.clone()], vec![], vec![], None).await.unwrap();
-    drop(store);
-    let old = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
-    old.execute_batch("DROP TABLE stopped; DROP TABLE definitions; PRAGMA user_version = 1").unwrap();
-    drop(old);
-    let store = Store::open(dir.path(), &lease).unwrap().store;
-    assert_eq!(store.unfinished().await.unwrap(), [record]);
-    assert_eq!(store.stopped().await.unwrap(), []);
-}

@@ -165,6 +165,7 @@ async fn a_store_of_the_first_release_keeps_every_row() {
         .collect();
     assert_eq!(shown, ["backup 120 running", "b 3x still running", "backup 60 failed(1)", "sync 30 succeeded"]);
     assert_eq!(opened.store.unfinished().await.unwrap().len(), 1);
+    assert_eq!(opened.store.stopped().await.unwrap(), []);
     assert_eq!(opened.store.watermarks().await.unwrap()[&job("backup")], Watermark { at: at(120), era: 2 });
     assert_eq!(
         (opened.store.era().await.unwrap(), opened.store.meta_get("x").await.unwrap()),
