@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::fields::{Fields, unexpected};
 use super::job_action::Written;
@@ -127,17 +127,43 @@ fn factor(text: &str) -> Result<f64, String> {
 
 /// Some instant at which to ask a schedule for its rhythm, the same at every load.
 pub fn reference() -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + chrono::TimeDelta::days(19_723)
+    DateTime::UNIX_EPOCH + TimeDelta::days(19_723)
 }
 
-/// What is due less often than hourly is caught up once, everything else not at all.
+/// What is due less often than hourly is caught up once, everything else not at all. The rhythm is
+/// that of four weeks: a nightly job may have two times that are close together.
 pub fn missed_default(schedule: &Schedule) -> Missed {
-    let first = schedule.next_after(reference());
-    let second = first.and_then(|first| schedule.next_after(first));
-    match (first, second) {
-        (Some(first), Some(second)) if (second - first).to_std().is_ok_and(|d| d <= Duration::from_secs(3600)) => {
-            Missed::Skip
+    let Some(first) = schedule.next_after(reference()) else { return Missed::Once };
+    let before = first - TimeDelta::seconds(1);
+    if schedule.count_between(before, before + TimeDelta::weeks(4)) >= 4 * 7 * 24 { Missed::Skip } else { Missed::Once }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_less_often_than_hourly_is_caught_up() {
+        for (text, missed) in [
+            ("* * * * *", Missed::Skip),
+            ("@hourly", Missed::Skip),
+            ("@every 1h", Missed::Skip),
+            ("*/5 9-17 * * MON-FRI", Missed::Skip),
+            ("*/10 * * 6 *", Missed::Skip),
+            ("@every 61m", Missed::Once),
+            ("0 */2 * * *", Missed::Once),
+            ("@daily", Missed::Once),
+            ("0 0 29 2 *", Missed::Once),
+            // Less often than hourly, though these have times that are no more than an hour apart.
+            ("30 1,2 * * *", Missed::Once),
+            ("0,5 3 * * *", Missed::Once),
+            ("0 9-17 * * *", Missed::Once),
+            // Due by other means.
+            ("@manual", Missed::Once),
+            ("@reboot", Missed::Once),
+            ("0 0 30 2 *", Missed::Once),
+        ] {
+            assert_eq!(missed_default(&Schedule::parse(text, chrono_tz::UTC, "job").unwrap()), missed, "{text}");
         }
-        _ => Missed::Once,
     }
 }
