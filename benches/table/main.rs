@@ -8,12 +8,16 @@
 // prints a table; an impossible state may end it
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod burst;
 mod exec;
 mod growth;
 mod house;
 mod idle;
+mod lateness;
 mod load;
 mod many;
+mod maths;
+mod planned;
 mod probe;
 mod proxy;
 mod run;
@@ -42,11 +46,14 @@ struct Figure {
 }
 
 const FIGURES: &[Figure] = &[
+    Figure { name: "burst", measure: burst::measure },
     Figure { name: "exec", measure: exec::measure },
     Figure { name: "growth", measure: growth::measure },
     Figure { name: "idle", measure: idle::measure },
+    Figure { name: "lateness", measure: lateness::measure },
     Figure { name: "load", measure: load::measure },
     Figure { name: "many", measure: many::measure },
+    Figure { name: "maths", measure: maths::measure },
     Figure { name: "probe", measure: probe::measure },
     Figure { name: "run", measure: run::measure },
     Figure { name: "store", measure: store::measure },

@@ -41,6 +41,13 @@ impl Samples {
         f64::midpoint(self.sorted[(n - 1) / 2], self.sorted[n / 2])
     }
 
+    /// The sample below which this share of all lies.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let at = (self.sorted.len() as f64 * share).ceil() as usize;
+        self.sorted[at.clamp(1, self.sorted.len()) - 1]
+    }
+
     fn range(&self) -> (f64, f64) {
         (self.sorted[0], self.sorted[self.sorted.len() - 1])
     }
