@@ -38,9 +38,12 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let each: Vec<String> = sizes.iter().zip(&samples).map(|(n, s)| format!("{n}: {}", s.said())).collect();
     let thousand = sizes.iter().position(|n| *n == 1_000).and_then(|at| samples.get(at)).cloned();
     let thousand = thousand.ok_or_else(|| anyhow::anyhow!("a thousand is among the sizes"))?;
-    let slope = format!("due in one second, 10 → {} jobs: exponent", sizes.last().copied().unwrap_or_default());
+    let slope = format!(
+        "jobs due in one second, planned and durable, 10 → {}: exponent",
+        sizes.last().copied().unwrap_or_default()
+    );
     Ok(vec![
-        Row::new("1,000 jobs due in one second, all decided and durable", "≤ 50 ms", thousand),
+        Row::new("1,000 jobs due in one second, planned and durable (the part before the runner)", "≤ 50 ms", thousand),
         Row::new(slope, "≤ 1 (linear)", Samples::new(vec![exponent(&points)], "")).note(each.join("; ")),
     ])
 }
