@@ -16,6 +16,8 @@ use tender::builtin::holder::Holder;
 use tender::engine::docker::Docker;
 use tender::engine::{Channel, Created, EngineError, Host, Life, Runs};
 use tender::job::{ContainerSpec, ExecSpec, ExecTarget, Mount, MountSource};
+use tender::run::RunId;
+use tender::runner::labels::Identity;
 use tender::secret::Environment;
 
 static BENCHES: Mutex<u32> = Mutex::new(0);
@@ -326,25 +328,74 @@ async fn a_process_finds_its_own_container() {
     assert_eq!(std::fs::read_to_string(answer.path().join("name")).unwrap(), name);
 }
 
-/// The processes of a container are seen from here as from a holder in its PID namespace.
+/// An image of Tender as this build has it, for containers of its own. Gone when dropped.
+struct OwnImage(String);
+
+impl OwnImage {
+    fn new() -> Self {
+        let name = format!("tender-test-{}:program", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        // Only the symbols are large.
+        let stripped = folder.path().join("tender");
+        let built = env!("CARGO_BIN_EXE_tender");
+        let strip = Command::new("strip").arg("-o").arg(&stripped).arg(built).status();
+        assert!(strip.expect("this test needs strip, of binutils").success());
+        busybox::import(&name, &[(&stripped, "tender")]);
+        Self(name)
+    }
+}
+
+impl Drop for OwnImage {
+    fn drop(&mut self) {
+        docker(&["rmi", &self.0]);
+    }
+}
+
+/// A service with a restart policy goes on while a command in it, and all that the command has left
+/// behind, is ended; and it is still started when it crashes later.
 #[tokio::test]
-async fn a_held_command_stops_and_its_container_goes_on() {
-    let bench = DockerBench::new();
-    let (name, spec) = bench.shell("trap 'exit 143' TERM; sleep 1000 & wait");
-    let id = bench.started(&name, &spec).await;
-    let run = bench.prefix.replace("tender-test-", "");
-    let holder = Holder { stack: "none", run: &run, grace: Duration::from_secs(20) };
+async fn a_held_command_ends_with_all_its_processes_and_its_container_goes_on() {
+    let (bench, program) = (DockerBench::new(), OwnImage::new());
+    let name = format!("{}-service", bench.prefix);
+    let label = format!("bench={}", bench.prefix);
+    let service = "trap 'exit 9' USR1; while :; do sleep 0.1; done";
+    let image = bench.image.name();
+    docker(&["run", "-d", "--name", &name, "--label", &label, "--restart", "always", image, "sh", "-c", service]);
+    let identity = Identity { stack: bench.prefix.clone(), instance: "i".to_owned(), generation: 0, parent: None };
+    let holder = Holder {
+        identity: identity.clone(),
+        run: RunId("0123456789ab".to_owned()),
+        image: program.0.clone(),
+        grace: Duration::from_secs(1),
+    };
     let (begun, is_begun) = tokio::sync::oneshot::channel();
     let (mut begun, mut said) = (Some(begun), Vec::new());
     let mut out = |_: Channel, bytes: &[u8]| {
         said.extend_from_slice(bytes);
-        if let Some(begun) = begun.take() {
+        if let Some(begun) = begun.take_if(|_| said.ends_with(b"begun\n")) {
             begun.send(()).unwrap();
         }
     };
     let stop = async { is_begun.await.unwrap() };
-    let work = command(&name, "trap 'echo stopped; exit 9' TERM; echo begun; sleep 1000 & wait");
-    assert_eq!(holder.run(&bench.docker, &work, stop, &mut out).await.unwrap(), 143);
-    assert_eq!(String::from_utf8(said).unwrap(), "begun\nstopped\n");
-    assert_eq!(bench.docker.look(&id).await.unwrap().unwrap().life, Life::Running);
+    let script = "trap 'echo told' TERM; setsid sleep 7001 & (trap '' HUP; sleep 7002 >/dev/null 2>&1 &) & \
+        env -i sleep 7004 & (setsid env -i sleep 7005 &); (setsid sleep 7006 >/dev/null 2>&1 &); \
+        echo begun; while :; do sleep 0.1; done";
+    // Another user than that of the signals.
+    let work = ExecSpec { user: Some("1234".to_owned()), ..command(&name, script) };
+    let ended = holder.run(&bench.docker, &work, stop, &mut out).await.unwrap();
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!(ended, 143, "{said}");
+    assert!(said.contains("told\n") && said.contains("were killed"), "{said}");
+    let processes = docker(&["top", &name, "-eo", "pid,args"]);
+    assert!(!processes.contains(" 700"), "{said}{processes}");
+    let seen = bench.docker.look(&name).await.unwrap().unwrap();
+    assert_eq!((seen.life, seen.restart_count), (Life::Running, 0));
+    assert_eq!(bench.docker.list(&identity.filter()).await.unwrap(), [""; 0], "signal containers are gone");
+    docker(&["exec", &name, "sh", "-c", "kill -USR1 1"]);
+    let restarted = async {
+        while bench.docker.look(&name).await.unwrap().unwrap().restart_count == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), restarted).await.expect("the engine does not start it again");
 }

@@ -5,6 +5,7 @@
 
 mod pipeline {
     pub mod broken;
+    mod execs;
     mod faults;
     mod full_disk;
     mod gone;

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use tender::config::Settings;
-use tender::engine::Runs;
+use tender::config::{Installation, Settings};
+use tender::engine::Host;
 use tender::job::{Action, ContainerSpec, Job, JobName, Policy};
 use tender::runner::labels::Identity;
 use tender::runner::output::Output;
@@ -29,7 +29,16 @@ impl House {
         Ok(Self { store, dir, _lease: lease })
     }
 
-    pub(crate) fn runner<E: Runs + 'static>(&self, engine: E) -> anyhow::Result<Runner<E>> {
+    pub(crate) fn runner<E: Host + 'static>(&self, engine: E) -> anyhow::Result<Runner<E>> {
+        self.runner_of(engine, installation("tender"))
+    }
+
+    /// A runner whose own containers are of this installation.
+    pub(crate) fn runner_of<E: Host + 'static>(
+        &self,
+        engine: E,
+        installation: Installation,
+    ) -> anyhow::Result<Runner<E>> {
         let state_dir = self.dir.path().join("state");
         let output = Output::start(Shelf::new(&state_dir))?;
         let stack = format!("tender-bench-{}", tender::run::RunId::random());
@@ -40,7 +49,7 @@ impl House {
                 log_dir: self.dir.path().join("logs"),
                 ..Settings::defaults(self.dir.path())
             },
-            installation: installation("tender"),
+            installation,
             paths: vec![],
             stack_env: std::collections::BTreeMap::new(),
         };

@@ -9,8 +9,8 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{LogsOptions, RemoveContainerOptions};
 use chrono::Utc;
 use futures_util::StreamExt;
-use tender::engine::Runs;
 use tender::engine::docker::Docker;
+use tender::engine::{Host, Runs};
 use tender::job::{Job, PullPolicy};
 use tender::runner::{Event, Runner};
 
@@ -61,13 +61,13 @@ async fn alternate(bench: &Bench, engine: Docker, image: &str) -> anyhow::Result
     ])
 }
 
-async fn timed(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<f64> {
+pub(crate) async fn timed(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<f64> {
     let begun = Instant::now();
     work.await?;
     Ok(begun.elapsed().as_secs_f64() * 1000.0)
 }
 
-async fn ours<E: Runs + 'static>(house: &House, runner: &mut Runner<E>, jobs: &[Job]) -> anyhow::Result<()> {
+pub(crate) async fn ours<E: Host + 'static>(house: &House, runner: &mut Runner<E>, jobs: &[Job]) -> anyhow::Result<()> {
     let (env, trigger) = (tender::secret::Environment::default(), tender::run::Trigger::Manual);
     let row = house.store.plan_manual(jobs[0].name.clone(), env, trigger, Utc::now()).await?;
     runner.enqueue(vec![row]);

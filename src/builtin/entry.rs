@@ -16,6 +16,8 @@ use crate::engine::docker::Docker;
 use crate::job::ExecSpec;
 use crate::run::{DeployOutcome, RunId};
 use crate::runner::installation;
+use crate::runner::labels::Identity;
+use crate::runner::signal::WISH;
 
 /// Exit codes of built-ins; those of the command line.
 mod exit {
@@ -141,10 +143,33 @@ pub async fn hold(env: &BTreeMap<String, String>) -> Result<u8> {
     };
     let spec: ExecSpec = serde_json::from_str(text).context("TENDER_EXEC is damaged")?;
     let docker = Docker::connect(env.get("DOCKER_HOST").map(String::as_str))?;
-    let word = |name: &str| env.get(name).map(String::as_str).unwrap_or_default();
-    let holder = Holder { stack: word("TENDER_STACK"), run: word("TENDER_RUN"), grace: Duration::from_secs(5) };
-    let code = super::holder::run(&docker, holder, &spec).await?;
+    let word = |name: &str| env.get(name).cloned().unwrap_or_default();
+    let grace = word("TENDER_GRACE").parse().context("TENDER_GRACE is no number of milliseconds")?;
+    let holder = Holder {
+        identity: Identity {
+            stack: word("TENDER_STACK"),
+            instance: word("TENDER_INSTANCE"),
+            // Of no interest to what it makes.
+            generation: 0,
+            parent: None,
+        },
+        run: RunId(word("TENDER_RUN")),
+        image: word("TENDER_IMAGE"),
+        grace: Duration::from_millis(grace),
+    };
+    let code = super::holder::run(&docker, &holder, &spec).await?;
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+}
+
+/// Signals to processes of the container whose PID namespace this one shares.
+///
+/// # Errors
+/// When it is not told what to do, or the processes cannot be seen.
+pub fn signal(env: &BTreeMap<String, String>) -> Result<u8> {
+    let Some(wish) = env.get(WISH) else {
+        bail!("`tender job signal` is started by a run, which says in {WISH} what to do");
+    };
+    super::signal::main(wish)
 }
 
 fn leave(path: &Path, document: &impl Serialize) -> Result<()> {

@@ -3,23 +3,21 @@
 //! A bare exec cannot be adopted: after its client has died the engine neither keeps its output nor
 //! knows its code. This process is that client, and its own container is followed and adopted.
 
-mod processes;
-
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::processes::Signal;
-use crate::compose::label;
-use crate::engine::{Channel, EngineError, HealthState, Host, Life, Seen};
-use crate::job::{ExecSpec, ExecTarget};
-
-/// Variable that marks the processes of a run inside the target.
-pub const MARKER: &str = "TENDER_RUN";
+use crate::engine::{Channel, EngineError, Host};
+use crate::job::ExecSpec;
+use crate::run::RunId;
+use crate::runner::labels::Identity;
+use crate::runner::signal::{Began, MARKER, Sender, Wish};
+use crate::runner::target::{self, NoTarget, Target};
+use crate::runner::word::{LastWord, NO_END};
 
 /// Exit code of a command that was stopped.
 const STOPPED: i64 = 143;
@@ -27,71 +25,97 @@ const STOPPED: i64 = 143;
 /// How long the end of a killed command is waited for.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 
-/// A holder: which stack and run it works for.
-#[derive(Debug, Clone, Copy)]
-pub struct Holder<'a> {
-    /// Compose project of the stack.
-    pub stack: &'a str,
-    /// Id of the run.
-    pub run: &'a str,
+/// Where output goes.
+type Sink<'a> = &'a mut dyn FnMut(Channel, &[u8]);
+
+/// A holder: which run it works for, and how it ends what it began.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// Whose containers these are.
+    pub identity: Identity,
+    /// The run.
+    pub run: RunId,
+    /// Image of Tender itself, for signals.
+    pub image: String,
     /// Time between the stop signal and the kill.
     pub grace: Duration,
 }
 
 /// Runs the command as the body of this process: its output goes to standard output and error, a
-/// SIGTERM is handed on.
+/// SIGTERM is handed on. Gives the exit code; where that says too little, a last word is said.
 ///
 /// # Errors
-/// When there is no target, or the engine refuses the command.
-pub async fn run(host: &impl Host, holder: Holder<'_>, spec: &ExecSpec) -> Result<i64> {
+/// When the output cannot be passed on.
+pub async fn run(host: &impl Host, holder: &Holder, spec: &ExecSpec) -> Result<i64> {
     let mut term = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let stop = async {
         term.recv().await;
     };
     let mut broken = None;
+    let line_is_open = Cell::new(false);
     let mut write = |channel: Channel, bytes: &[u8]| {
         let done = match channel {
             Channel::Out => std::io::stdout().write_all(bytes).and_then(|()| std::io::stdout().flush()),
-            Channel::Err => std::io::stderr().write_all(bytes),
+            Channel::Err => {
+                line_is_open.set(bytes.last().is_some_and(|last| *last != b'\n'));
+                std::io::stderr().write_all(bytes)
+            }
         };
         broken = broken.take().or(done.err());
     };
-    let code = holder.run(host, spec, stop, &mut write).await?;
+    let ended = holder.run(host, spec, stop, &mut write).await;
+    let word = match &ended {
+        Ok(code) => LastWord::of(*code),
+        Err(word) => Some(word.clone()),
+    };
+    if let Some(word) = word {
+        let before = if line_is_open.get() { "\n" } else { "" };
+        write(Channel::Err, format!("{before}{word}\n").as_bytes());
+    }
     match broken {
         Some(error) => Err(error).context("failed to pass on the output"),
-        None => Ok(code),
+        None => Ok(ended.unwrap_or(NO_END)),
     }
 }
 
-impl Holder<'_> {
+impl Holder {
     /// Runs the command in each target and hands its output to `out`; the first code that is not 0
-    /// counts. When `stop` is there, the command is told to stop, and killed after the grace.
+    /// counts. When `stop` is there, the command and all that came of it is told to end, and killed
+    /// after the grace: 143.
     ///
     /// # Errors
-    /// When there is no target, or the engine refuses the command.
+    /// A word about a command that did not end by itself: it never began, or nobody knows.
     pub async fn run(
         &self,
         host: &impl Host,
         spec: &ExecSpec,
         stop: impl Future<Output = ()>,
-        out: &mut dyn FnMut(Channel, &[u8]),
-    ) -> Result<i64> {
+        out: Sink<'_>,
+    ) -> Result<i64, LastWord> {
         let mut spec = spec.clone();
-        spec.env.0.insert(MARKER.to_owned(), self.run.to_owned());
-        let targets = targets(host, self.stack, &spec.target).await?;
+        spec.env.0.insert(MARKER.to_owned(), self.run.to_string());
         let mut stop = std::pin::pin!(stop);
+        let targets = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(STOPPED),
+            found = target::find(host, &self.identity.stack, &spec.target) => found.map_err(not_started)?,
+        };
+        let prepared = target::prepare(host, targets, &spec).await.map_err(not_started)?;
+        let out = RefCell::new(out);
         let mut first = 0;
-        for target in targets {
-            let mut command = std::pin::pin!(host.exec(&target.id, &spec, out));
+        for (target, exec) in prepared {
+            let began = Began::now();
+            let mut sink = |channel: Channel, bytes: &[u8]| (out.borrow_mut())(channel, bytes);
+            let mut command = std::pin::pin!(host.exec_start(&exec, &mut sink));
             let ended = tokio::select! {
                 biased;
                 () = &mut stop => {
-                    self.end(command).await;
+                    self.end(host, &target, began, command, &out).await;
                     return Ok(STOPPED);
                 }
                 ended = &mut command => ended,
             };
-            let code = ended.with_context(|| format!("failed to execute in {}", target.name))?;
+            let code = ended.map_err(|error| unheld(&target, error))?;
             if first == 0 {
                 first = code;
             }
@@ -99,89 +123,57 @@ impl Holder<'_> {
         Ok(first)
     }
 
-    /// Stops the marked processes; they are seen when this process shares the target's PID namespace.
-    async fn end(&self, mut command: impl Future<Output = Result<i64, EngineError>> + Unpin) {
-        let mark = format!("{MARKER}={}", self.run);
-        for (sent, wait) in [(Signal::TERM, self.grace), (Signal::KILL, AFTER_KILL)] {
-            let found = processes::send(Path::new("/proc"), &mark, sent);
-            tracing::info!("sent {sent:?} to {found} processes of run {}", self.run);
-            if tokio::time::timeout(wait, &mut command).await.is_ok() {
-                return;
+    /// Ends the command and all processes that came of it, with its output passed on meanwhile.
+    async fn end(
+        &self,
+        host: &impl Host,
+        target: &Target,
+        began: Option<Began>,
+        mut command: impl Future<Output = Result<i64, EngineError>> + Unpin,
+        out: &RefCell<Sink<'_>>,
+    ) {
+        let sender = Sender { identity: &self.identity, run: &self.run, image: &self.image };
+        let wish = Wish::End { run: self.run.clone(), began, grace: self.grace };
+        let mut report = |_: Channel, bytes: &[u8]| (out.borrow_mut())(Channel::Err, bytes);
+        let (mut ended, sent) = {
+            let mut sent = std::pin::pin!(sender.send(host, &target.id, &wish, &mut report));
+            let mut ended = false;
+            loop {
+                tokio::select! {
+                    answer = &mut sent => break (ended, answer),
+                    _ = &mut command, if !ended => ended = true,
+                }
             }
-        }
-        tracing::warn!("the command of run {} did not end and goes on in its container", self.run);
-    }
-}
-
-/// The containers that a command goes to.
-async fn targets(host: &impl Host, stack: &str, target: &ExecTarget) -> Result<Vec<Seen>> {
-    match target {
-        ExecTarget::Container(name) => match host.look(name).await? {
-            Some(seen) if seen.life == Life::Running => Ok(vec![seen]),
-            Some(_) => bail!("container {name} is not running; `docker start {name}` starts it"),
-            None => bail!("there is no container {name}"),
-        },
-        ExecTarget::Service(service) => {
-            let mut running = running(host, stack, service).await?;
-            running.truncate(1);
-            Ok(running)
-        }
-        ExecTarget::Project { project, service } => match running(host, project, service).await {
-            Ok(found) => Ok(found),
-            Err(none) => {
-                let named = named(host, project, service).await?;
-                if named.is_empty() { Err(none) } else { Ok(named) }
-            }
-        },
-    }
-}
-
-/// The running containers that are called as the first compose called those of a service, whoever
-/// made them: `<project>_<service>_<number>`, with any one letter before the number.
-async fn named(host: &impl Host, project: &str, service: &str) -> Result<Vec<Seen>> {
-    let front = format!("{project}_{service}");
-    let number = |name: &str| {
-        let mut rest = name.strip_prefix(&front)?.chars();
-        rest.next()?;
-        rest.as_str().parse::<u32>().ok()
-    };
-    let mut found = Vec::new();
-    for id in host.list(&[]).await? {
-        found.extend(host.look(&id).await?.filter(|seen| seen.life == Life::Running && number(&seen.name).is_some()));
-    }
-    found.sort_by_key(|seen| number(&seen.name));
-    Ok(found)
-}
-
-/// The running containers of a service: healthy ones first, then by number. At least one.
-async fn running(host: &impl Host, project: &str, service: &str) -> Result<Vec<Seen>> {
-    let mut found = host.project(project).await?;
-    found.retain(|seen| {
-        label::service_of(&seen.labels) == Some(service)
-            && !label::is_oneoff(&seen.labels)
-            && seen.life == Life::Running
-    });
-    found.sort_by_key(|seen| {
-        let rank = match seen.health {
-            HealthState::Healthy => 0,
-            HealthState::None => 1,
-            HealthState::Starting => 2,
-            HealthState::Unhealthy => 3,
         };
-        (rank, label::number_of(&seen.labels), seen.name.clone())
-    });
-    if found.is_empty() {
-        bail!(
-            "service {service} of project {project} has no running container; `docker compose up -d {service}` starts it"
-        );
+        if let Err(error) = sent {
+            report(Channel::Err, format!("tender: the processes cannot be signalled: {error}\n").as_bytes());
+        }
+        ended = ended || tokio::time::timeout(AFTER_KILL, command).await.is_ok();
+        if !ended {
+            report(Channel::Err, format!("tender: something of the command goes on in {}\n", target.name).as_bytes());
+        }
     }
-    Ok(found)
+}
+
+fn not_started(why: NoTarget) -> LastWord {
+    LastWord::NotStarted(why.to_string())
+}
+
+/// What it means that the start of a command or its output broke off.
+fn unheld(target: &Target, error: EngineError) -> LastWord {
+    match error {
+        EngineError::Unavailable(_) | EngineError::Protocol(_) => {
+            LastWord::Lost(format!("{error}; the command may go on in {}", target.name))
+        }
+        refused => LastWord::NotStarted(target::refused(target, refused).to_string()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::fake::{Fake, Gate, Script};
+    use crate::job::ExecTarget;
 
     fn spec(target: ExecTarget) -> ExecSpec {
         ExecSpec {
@@ -195,11 +187,13 @@ mod tests {
         }
     }
 
-    fn holder() -> Holder<'static> {
-        Holder { stack: "stack", run: "0123456789ab", grace: Duration::from_secs(10) }
+    fn holder() -> Holder {
+        let identity = Identity { stack: "stack".to_owned(), instance: "i".to_owned(), generation: 0, parent: None };
+        let run = RunId("0123456789ab".to_owned());
+        Holder { identity, run, image: "tender".to_owned(), grace: Duration::from_secs(10) }
     }
 
-    async fn ran(fake: &Fake, target: ExecTarget) -> (Result<i64>, String) {
+    async fn ran(fake: &Fake, target: ExecTarget) -> (Result<i64, LastWord>, String) {
         let mut said = Vec::new();
         let mut out = |_: Channel, bytes: &[u8]| said.extend_from_slice(bytes);
         let code = holder().run(fake, &spec(target), std::future::pending(), &mut out).await;
@@ -211,18 +205,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_service_is_served_by_its_healthy_container() {
+    async fn a_command_is_marked_and_its_code_counts() {
         let fake = Fake::new();
-        for name in ["web-1", "web-2", "web-3"] {
-            fake.service("stack", "web", name);
-        }
-        fake.service("other", "web", "other-web-1");
-        fake.set_health("web-1", HealthState::Unhealthy);
-        fake.set_health("web-3", HealthState::Healthy);
-        fake.script_exec("web-3", Script::exits(7).out("done\n").err("oh\n"));
+        fake.service("stack", "web", "web-1");
+        fake.script_exec("web-1", Script::exits(7).out("done\n").err("oh\n"));
         let (code, said) = ran(&fake, service("web")).await;
         assert_eq!((code.unwrap(), said.as_str()), (7, "done\noh\n"));
-        assert_eq!(fake.calls_of("exec"), ["web-3 work"]);
+        assert_eq!(fake.execs()[0].env.0[MARKER], "0123456789ab");
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,50 +223,57 @@ mod tests {
         fake.script_exec("web-1", Script::exits(3));
         let target = ExecTarget::Project { project: "old".to_owned(), service: "web".to_owned() };
         assert_eq!(ran(&fake, target).await.0.unwrap(), 3);
-        assert_eq!(fake.calls_of("exec"), ["web-1 work", "web-2 work"]);
+        assert_eq!(fake.calls_of("exec_create"), ["web-1 work", "web-2 work"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_project_without_labels_is_found_by_names() {
-        let fake = Fake::new();
-        for name in ["old_web_10", "old_web_2", "old_web_x", "old_website_1", "old_web_3", "xold_web_1"] {
-            fake.service("none", "none", name);
-        }
-        fake.edit("old_web_3", |seen| seen.life = Life::Exited);
-        let target = |service: &str| ExecTarget::Project { project: "old".to_owned(), service: service.to_owned() };
-        assert_eq!(ran(&fake, target("web")).await.0.unwrap(), 0);
-        assert_eq!(fake.calls_of("exec"), ["old_web_2 work", "old_web_10 work"]);
-        let error = ran(&fake, target("db")).await.0.unwrap_err().to_string();
-        assert!(error.contains("has no running container"), "{error}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_target_that_does_not_run_is_named_with_the_way_out() {
+    async fn what_did_not_end_by_itself_is_told() {
         let fake = Fake::new();
         fake.service("stack", "web", "web-1");
-        fake.edit("web-1", |seen| seen.life = Life::Exited);
-        for (target, words) in [
-            (service("web"), "docker compose up -d web"),
-            (ExecTarget::Container("web-1".to_owned()), "docker start web-1"),
-            (ExecTarget::Container("absent".to_owned()), "no container absent"),
-        ] {
-            let error = ran(&fake, target).await.0.unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
+        fake.fail_next("exec_start", EngineError::Unavailable("gone".to_owned()));
+        let lost = ran(&fake, service("web")).await.0.unwrap_err();
+        assert!(matches!(&lost, LastWord::Lost(why) if why.contains("may go on in web-1")), "{lost}");
+        fake.fail_next("exec_start", EngineError::Other("no such program".to_owned()));
+        assert_eq!(ran(&fake, service("web")).await.0, Err(LastWord::NotStarted("no such program".to_owned())));
+        fake.edit("web-1", |seen| seen.life = crate::engine::Life::Exited);
+        for (target, words) in [(service("web"), "up -d web"), (ExecTarget::Container("x".to_owned()), "container x")] {
+            let word = ran(&fake, target).await.0.unwrap_err();
+            assert!(matches!(&word, LastWord::NotStarted(why) if why.contains(words)), "{word}");
         }
-        assert_eq!(fake.calls_of("exec"), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_waits_for_the_command_but_not_for_ever() {
-        let fake = Fake::new();
-        fake.service("stack", "web", "web-1");
-        fake.script_exec("web-1", Script::default().out("begun\n").waits(&Gate::new()));
-        let mut said = Vec::new();
-        let mut out = |_: Channel, bytes: &[u8]| said.extend_from_slice(bytes);
-        let begin = tokio::time::Instant::now();
-        let stop = tokio::time::sleep(Duration::from_secs(1));
-        let code = holder().run(&fake, &spec(service("web")), stop, &mut out).await.unwrap();
-        assert_eq!((code, said.as_slice()), (143, &b"begun\n"[..]));
-        assert_eq!(begin.elapsed(), Duration::from_secs(1) + Duration::from_secs(10) + AFTER_KILL);
+    async fn a_stop_is_sent_inside_and_waits_for_the_command_but_not_for_ever() {
+        for obeys in [true, false] {
+            let (fake, gate) = (Fake::new(), Gate::new());
+            fake.image("tender");
+            fake.service("stack", "web", "web-1");
+            fake.script_exec("web-1", Script::default().out("begun\n").waits(&gate).out("cleaned\n"));
+            fake.script("tender", Script::exits(0).takes(Duration::from_secs(2)).err("told\n"));
+            let mut said = Vec::new();
+            let mut out = |_: Channel, bytes: &[u8]| said.extend_from_slice(bytes);
+            let begin = tokio::time::Instant::now();
+            let stop = tokio::time::sleep(Duration::from_secs(1));
+            let (holder, spec) = (holder(), spec(service("web")));
+            let ended = holder.run(&fake, &spec, stop, &mut out);
+            let signalled = async {
+                while fake.calls_of("attach_once").is_empty() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                let wish = fake.spec(&fake.names()[1]).unwrap();
+                assert_eq!(wish.pid, fake.spec("web-1").map(|_| format!("container:{:012x}{:052x}", 1, 0)));
+                if obeys {
+                    gate.open();
+                }
+            };
+            assert_eq!(tokio::join!(ended, signalled).0.unwrap(), STOPPED);
+            let said = String::from_utf8(said).unwrap();
+            assert_eq!(said.contains("cleaned\n"), obeys, "{said}");
+            assert_eq!(said.contains("goes on in web-1"), !obeys, "{said}");
+            assert!(said.contains("told\n"), "{said}");
+            let after = if obeys { Duration::ZERO } else { AFTER_KILL };
+            assert_eq!(begin.elapsed(), Duration::from_secs(3) + after);
+            assert_eq!(fake.names(), ["web-1"], "it leaves nothing");
+        }
     }
 }

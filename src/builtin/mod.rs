@@ -5,5 +5,6 @@ pub mod deploy;
 pub mod entry;
 pub mod holder;
 pub mod http;
+pub mod signal;
 
 pub mod rotate;

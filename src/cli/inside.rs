@@ -14,8 +14,10 @@ use crate::builtin::entry::{self, Entry};
 use crate::job::Builtin;
 use crate::{builtin, config, git};
 
-/// Bodies that are no job of their own: the holder of an exec, a request, a question to compose, the stage of a deploy, a plan.
+/// Bodies that are no job of their own: the holder of an exec, signals to processes of another
+/// container, a request, a question to compose, the stage of a deploy, a plan.
 const HOLDER: &str = "exec";
+const SIGNAL: &str = "signal";
 const REQUEST: &str = "http";
 const CONFIGURATION: &str = "configuration";
 const STAGE: &str = "stage";
@@ -31,6 +33,7 @@ pub(super) fn job(context: &Context, args: &Job) -> anyhow::Result<u8> {
         (Some(Builtin::Autodeploy), _) => context.block_on(async { entry::autodeploy(this(context).await?).await }),
         (Some(Builtin::Logrotate), _) => context.block_on(async { Ok(rotate(context, &this(context).await?)) }),
         (None, HOLDER) => context.block_on(entry::hold(env)),
+        (None, SIGNAL) => entry::signal(env),
         (None, REQUEST) => context.block_on(builtin::http::main(env)),
         (None, CONFIGURATION) => context.block_on(async {
             let resolved = builtin::configuration::resolved(&this(context).await?).await?;
@@ -40,8 +43,14 @@ pub(super) fn job(context: &Context, args: &Job) -> anyhow::Result<u8> {
         (None, STAGE) => context.block_on(entry::stage(env)),
         (None, PLAN) => context.block_on(plan::body(context)),
         (None, name) => {
-            let known =
-                Builtin::ALL.iter().map(|builtin| builtin.name()).chain([HOLDER, REQUEST, CONFIGURATION, STAGE, PLAN]);
+            let known = Builtin::ALL.iter().map(|builtin| builtin.name()).chain([
+                HOLDER,
+                SIGNAL,
+                REQUEST,
+                CONFIGURATION,
+                STAGE,
+                PLAN,
+            ]);
             Err(Failure::usage(no_job(name, known)))
         }
     }

@@ -51,7 +51,7 @@ pub const JOB: &[Key] = &[
 #[rustfmt::skip]
 pub const ACTION: &[Key] = &[
     key("run", "image, words or mapping", "", "a new container; a mapping may hold all other keys of the action"),
-    key("exec", "service, words or mapping", "", "a command in a running container of a service, the first healthy one"),
+    key("exec", "service, words or mapping", "", "a command in a running container of a service: the first healthy one, else the first one"),
     key("service-run", "service or mapping", "", "a one-off container of a service, with its image, environment, networks and volumes"),
     key("http", "address or mapping", "", "a request"),
     key("builtin", "name", "", "a program of Tender itself: `autodeploy`, `logrotate`"),
@@ -83,7 +83,7 @@ pub const ACTION: &[Key] = &[
     key("hardened", "yes or no", "`SCHEDULER_JOB_HARDENED`", "no capabilities, no new privileges, read-only root, 1 GB of memory unless said otherwise"),
     key("socket", "yes or no", "no", "the engine's socket, at its usual place"),
     key("pull", "`missing`, `always`, `daily`, `never`", "`missing`", "when the image is pulled before a run"),
-    key("direct", "yes or no", "no", "with `exec`: without a holder; output is lost when the scheduler is replaced meanwhile"),
+    key("direct", "yes or no", "no", "with `exec`: without a holder, and so sooner; when the scheduler ends meanwhile the run is lost. With `stop` it has a holder all the same"),
 ];
 
 /// Keys of the mappings below other keys.

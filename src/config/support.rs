@@ -5,7 +5,7 @@ use super::values;
 use super::yaml::{Node, Value};
 
 /// Keys that a later version understands.
-const LATER: &[&str] = &["watch", "ping", "notify", "direct"];
+const LATER: &[&str] = &["watch", "ping", "notify"];
 
 /// Built-ins that a later version has.
 const LATER_BUILTINS: &[&str] =

@@ -24,7 +24,7 @@ pub use script::{Gate, Script};
 use self::container::Container;
 use self::faults::Faults;
 use super::{EngineError, EngineStart, HealthState, Life, Result, Seen};
-use crate::job::ContainerSpec;
+use crate::job::{ContainerSpec, ExecSpec};
 use crate::run::labels;
 
 /// The engine. Cheap to clone; clones are the same engine.
@@ -42,6 +42,8 @@ struct World {
     unpullable: BTreeSet<String>,
     volumes: BTreeMap<String, Vec<String>>,
     scripts: BTreeMap<String, VecDeque<Script>>,
+    /// Commands that were prepared: in which container, what they do, what they were asked to be.
+    execs: Vec<(String, Script, ExecSpec)>,
     faults: Faults,
     calls: Vec<String>,
     reachable: bool,
@@ -80,6 +82,7 @@ impl Fake {
             unpullable: BTreeSet::new(),
             volumes: BTreeMap::new(),
             scripts: BTreeMap::new(),
+            execs: Vec::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             reachable: true,
@@ -249,6 +252,11 @@ impl Fake {
     /// The spec that a container was created from.
     pub fn spec(&self, id_or_name: &str) -> Option<ContainerSpec> {
         self.world.borrow_mut().find(id_or_name).map(|c| c.spec.clone())
+    }
+
+    /// What commands were asked to be, in the order in which they were prepared.
+    pub fn execs(&self) -> Vec<ExecSpec> {
+        self.world.borrow().execs.iter().map(|(_, _, spec)| spec.clone()).collect()
     }
 
     /// Waits until `ready` answers something, looking again whenever anything may have changed.

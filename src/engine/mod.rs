@@ -257,8 +257,17 @@ pub trait Host: Runs {
         timeout: Duration,
         sink: &mut dyn FnMut(Channel, &[u8]),
     ) -> Result<i64>;
+    /// Prepares a command in a running container, by id or name. Nothing runs yet; the engine
+    /// forgets what was never started. `Conflict` when the container does not run.
+    async fn exec_create(&self, id_or_name: &str, spec: &crate::job::ExecSpec) -> Result<String>;
+    /// Starts what was prepared, hands each piece of output to `sink`, and gives the exit code.
+    /// When the connection breaks off the command goes on, and nobody can take it up again.
+    async fn exec_start(&self, exec: &str, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64>;
     /// Runs a command in a running container and hands each piece of output to `sink`.
-    async fn exec(&self, id: &str, spec: &crate::job::ExecSpec, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64>;
+    async fn exec(&self, id: &str, spec: &crate::job::ExecSpec, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
+        let exec = self.exec_create(id, spec).await?;
+        self.exec_start(&exec, sink).await
+    }
     /// All containers of a compose project, one-offs included, by inspect.
     async fn project(&self, project: &str) -> Result<Vec<Seen>>;
     /// Names of the volumes of a compose project.

@@ -30,7 +30,8 @@ pub enum Outcome {
         /// The exit code that the engine gave it.
         code: i64,
     },
-    /// Its container vanished after the start was asked for; it may have run, and is not repeated.
+    /// Its start was asked for and nobody saw its end: its container vanished, or it had none of its
+    /// own. It may have run, and is not repeated.
     Lost,
 }
 
@@ -93,7 +94,7 @@ impl Outcome {
             Self::Skipped(reason) => Some(reason.to_string()),
             Self::CouldNotStart(why) => Some(why.clone()),
             Self::Interrupted { .. } => Some("the engine stopped".to_owned()),
-            Self::Lost => Some("its container vanished after its start was asked for".to_owned()),
+            Self::Lost => Some("nobody saw its end after its start was asked for".to_owned()),
         }
     }
 }

@@ -77,18 +77,26 @@ pub enum State {
         /// When it is killed.
         kill_at: DateTime<Utc>,
     },
+    /// Its command runs in a container that is not its own, followed by the very process that began
+    /// it: nobody can take it up again.
+    Direct {
+        /// When its time is over.
+        deadline: Option<DateTime<Utc>>,
+        /// Why it is being stopped, once it is.
+        stopping: Option<StopReason>,
+    },
     /// The outcome is durable.
     Finished(Outcome),
 }
 
 impl State {
-    /// The container, from *starting* to *stopping*.
+    /// The run's own container, from *starting* to *stopping*.
     pub fn container(&self) -> Option<&str> {
         match self {
             Self::Starting { container } | Self::Running { container, .. } | Self::Stopping { container, .. } => {
                 Some(container)
             }
-            Self::Planned { .. } | Self::Finished(_) => None,
+            Self::Planned { .. } | Self::Direct { .. } | Self::Finished(_) => None,
         }
     }
 
@@ -97,8 +105,8 @@ impl State {
         match self {
             Self::Planned { .. } => "planned",
             Self::Starting { .. } => "starting",
-            Self::Running { .. } => "running",
-            Self::Stopping { .. } => "stopping",
+            Self::Running { .. } | Self::Direct { stopping: None, .. } => "running",
+            Self::Stopping { .. } | Self::Direct { .. } => "stopping",
             Self::Finished(_) => "finished",
         }
     }

@@ -30,7 +30,7 @@ pub fn container_for(
 ) -> ContainerSpec {
     match action {
         Action::Run(spec) => limited((**spec).clone(), settings),
-        Action::Exec(exec) => holder(exec, settings, installation),
+        Action::Exec(exec) => holder(exec, job, settings, installation),
         // Everything else about it is asked when the run begins (`oneoff`).
         Action::ServiceRun(run) => ContainerSpec {
             command: run.command.clone(),
@@ -66,7 +66,7 @@ pub fn container_of_run(
 
 /// An action with further environment for one run.
 #[must_use]
-fn with_env(action: &Action, extra: &Environment) -> Action {
+pub(super) fn with_env(action: &Action, extra: &Environment) -> Action {
     let mut action = action.clone();
     let add = |env: &mut Environment| env.0.extend(extra.0.clone());
     match &mut action {
@@ -128,8 +128,13 @@ pub(super) fn asker(room: &Room) -> ContainerSpec {
 
 /// What all containers of Tender's own image share: as little as possible.
 pub fn hardened(installation: &Installation, command: &[&str]) -> ContainerSpec {
+    sealed(&installation.image, command)
+}
+
+/// The same for those who know the image only.
+pub fn sealed(image: &str, command: &[&str]) -> ContainerSpec {
     ContainerSpec {
-        image: installation.image.clone(),
+        image: image.to_owned(),
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         networks: vec!["none".to_owned()],
         cap_drop: vec!["ALL".to_owned()],
@@ -169,10 +174,19 @@ fn remote(settings: &Settings) -> Option<&str> {
     settings.docker_host.as_deref().filter(|host| !host.starts_with("unix:") && !host.starts_with('/'))
 }
 
-fn holder(exec: &ExecSpec, settings: &Settings, installation: &Installation) -> ContainerSpec {
+/// The holder of an exec. It is told what it needs to have the command signalled.
+fn holder(exec: &ExecSpec, job: Option<&Job>, settings: &Settings, installation: &Installation) -> ContainerSpec {
     let mut spec = hardened(installation, &["job", "exec"]);
-    spec.env.0.insert("TENDER_EXEC".to_owned(), json(exec));
-    spec.env.0.insert("TENDER_STACK".to_owned(), settings.project.clone());
+    let grace = job.map_or(settings.grace, |job| job.policy.grace);
+    for (name, value) in [
+        ("TENDER_EXEC", json(exec)),
+        ("TENDER_STACK", settings.project.clone()),
+        ("TENDER_INSTANCE", installation.instance.clone()),
+        ("TENDER_IMAGE", installation.image.clone()),
+        ("TENDER_GRACE", grace.as_millis().to_string()),
+    ] {
+        spec.env.0.insert(name.to_owned(), value);
+    }
     give_engine(&mut spec, settings, installation);
     spec
 }
@@ -414,6 +428,7 @@ mod tests {
         assert_eq!(spec.networks, ["none"]);
         let told: ExecSpec = serde_json::from_str(&spec.env.0["TENDER_EXEC"]).unwrap();
         assert_eq!(told, ExecSpec { env: extra, ..exec });
+        assert_eq!((spec.env.0["TENDER_GRACE"].as_str(), spec.env.0["TENDER_IMAGE"].as_str()), ("10000", "sha256:abc"));
     }
 
     #[test]

@@ -194,12 +194,12 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     }
 }
 
-fn after(at: DateTime<Utc>, time: Duration) -> Option<DateTime<Utc>> {
+pub(super) fn after(at: DateTime<Utc>, time: Duration) -> Option<DateTime<Utc>> {
     TimeDelta::from_std(time).ok().and_then(|time| at.checked_add_signed(time))
 }
 
 /// Waits for an instant of the wall clock; looks again at least each minute, for it may be set.
-async fn until(at: DateTime<Utc>) {
+pub(super) async fn until(at: DateTime<Utc>) {
     while let Ok(left) = (at - Utc::now()).to_std() {
         tokio::time::sleep(left.min(Duration::from_secs(60))).await;
     }

@@ -6,9 +6,11 @@
 
 mod comeback;
 pub mod container;
+mod direct;
 mod follow;
 mod gap;
 pub mod guard;
+mod held;
 mod host_job;
 pub mod installation;
 pub mod joblog;
@@ -27,9 +29,12 @@ mod queued;
 pub mod recovery;
 mod room;
 pub mod shelf;
+pub mod signal;
 pub mod spool;
 pub mod stop_list;
 mod tap;
+pub mod target;
 mod task;
+pub mod word;
 
 pub use room::{Event, Room, Runner};

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::gap;
+use super::held;
 use super::judge::{Ending, Known, judge};
 use super::labels::Identity;
 use super::output::{LogTarget, Output};
@@ -23,7 +24,7 @@ use super::projection::Trailer;
 use super::stop_list::StopList;
 use super::tap::Tap;
 use crate::engine::{Created, EngineError, Life, Runs, Seen};
-use crate::job::{ContainerSpec, MountSource, PullPolicy};
+use crate::job::{ContainerSpec, ExecSpec, MountSource, PullPolicy};
 use crate::run::{Ledger, Outcome, RunRecord, SkipReason, Started, State, StopReason};
 
 /// A result document that is longer is not read.
@@ -62,6 +63,10 @@ pub struct Order {
     pub log: Option<std::path::PathBuf>,
     /// Services that are stopped before it is started. Starting them again is the caller's.
     pub stop: StopList,
+    /// The command of a run that needs no container of its own.
+    pub direct: Option<Box<ExecSpec>>,
+    /// Its container is the holder of a command in another one.
+    pub held: bool,
 }
 
 /// The limits of a run.
@@ -101,7 +106,7 @@ pub enum Entry {
 impl Entry {
     /// What a row and a look at its container say together.
     pub fn of(state: &State, seen: Option<Seen>) -> Self {
-        let marked = state.container().is_some();
+        let marked = state.container().is_some() || matches!(state, State::Direct { .. });
         match seen.map(|seen| (seen.life, Box::new(seen))) {
             None if marked => Self::Vanished,
             None => Self::Fresh,
@@ -407,6 +412,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             None => gap::known_later(self.engine, seen.as_ref()).await?,
         };
         let ending = judge(&run.record.state, known, seen.as_ref());
+        let ending = held::heard(self.output.shelf(), run, ending).await;
         Ok(Step::Record(Ending { container: Some(id), ..ending }))
     }
 
@@ -416,7 +422,8 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         record.image = ending.image.or(record.image);
         record.started_at = ending.started_at.or(record.started_at);
         record.finished_at = Some(ending.finished_at.unwrap_or_else(Utc::now));
-        let notes: Vec<String> = run.note.take().into_iter().chain(ending.note).collect();
+        let loss = held::loss(&run.record.state, run.order, &ending.outcome);
+        let notes: Vec<String> = run.note.take().into_iter().chain(ending.note).chain(loss).collect();
         record.output_note = (!notes.is_empty()).then(|| notes.join("; "));
         if let State::Stopping { why: StopReason::OutputLimit, .. } = &record.state {
             record.output_note = Some(format!("stopped: it wrote more than {} bytes", run.order.limits.max_output));

@@ -11,7 +11,7 @@ use super::next;
 use super::perform::Entry;
 use super::queued::Jobs;
 use super::room::{Event, Runner};
-use crate::engine::Runs;
+use crate::engine::Host;
 use crate::job::Job;
 use crate::run::{Outcome, RunId, RunRecord, SkipReason, State};
 use crate::store::{Decided, Skipped};
@@ -30,7 +30,7 @@ struct Verdicts {
     again: Option<DateTime<Utc>>,
 }
 
-impl<E: Runs + 'static> Runner<E> {
+impl<E: Host + 'static> Runner<E> {
     /// Starts what may start, and notes what the others wait for. Gives the records of those that
     /// were skipped. Call it after [`Runner::enqueue`] and after each event.
     ///

@@ -12,7 +12,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::comeback::Comeback;
-use super::container::{container_of_run, result_path};
+use super::container::{container_of_run, result_path, with_env};
 use super::labels::Identity;
 use super::next;
 use super::oneoff::Services;
@@ -21,10 +21,11 @@ use super::perform::{Entry, Limits, Order};
 use super::queued::Queue;
 use super::recovery::Resume;
 use super::shelf::Keep;
+use super::signal;
 use super::stop_list::StopList;
 use super::task::{Next, Shared, Task};
 use crate::config::{Installation, Settings};
-use crate::engine::Runs;
+use crate::engine::Host;
 use crate::job::{Action, Builtin, ContainerSpec, Job};
 use crate::run::{Outcome, RunId, RunRecord, RunStatus, State};
 use crate::store::Store;
@@ -105,7 +106,7 @@ pub(super) struct Active {
     panics: u32,
 }
 
-impl<E: Runs + 'static> Runner<E> {
+impl<E: Host + 'static> Runner<E> {
     /// A runner without runs.
     pub fn new(engine: Rc<E>, store: Store, output: Output, room: Room) -> Self {
         output.keep(keep(&room.settings));
@@ -363,14 +364,29 @@ fn order_for(record: &RunRecord, job: Option<&Job>, room: &Room) -> Order {
     let policy = job.map(|job| &job.policy);
     // A deploy that is killed has to be undone by the next one: it gets the signal and its time.
     let gentle = builtin_of(record, job) == Some(Builtin::Autodeploy);
+    let exec = match job.and_then(|job| job.part(record.occurrence.part)) {
+        Some(action @ Action::Exec(_)) => match with_env(action, &record.extra_env) {
+            Action::Exec(exec) => Some(exec),
+            _ => None,
+        },
+        _ => None,
+    };
+    // With services to stop it has a holder all the same: what it may lose then is more than output.
+    let stops = job.is_some_and(|job| record.occurrence.part == 0 && !job.stop.is_empty());
+    let direct = exec.as_ref().is_some_and(|exec| exec.direct) && !stops;
+    let held = exec.is_some() && !direct;
+    let grace = policy.map_or(room.settings.grace, |policy| policy.grace);
     Order {
         refused: None,
         spec: job.and_then(|job| spec_for(record, job, room)),
         limits: Limits {
             timeout: policy.and_then(|policy| policy.timeout),
-            grace: (!gentle).then(|| policy.map_or(room.settings.grace, |policy| policy.grace)),
+            // A holder gives the command its grace, and then needs time to have it killed.
+            grace: (!gentle).then(|| if held { grace + signal::MARGIN + signal::MARGIN } else { grace }),
             max_output: room.settings.max_output,
         },
+        direct: exec.filter(|_| direct),
+        held,
         cancel: CancellationToken::new(),
         stop: StopList {
             // The services are up again when the actions follow.

@@ -14,7 +14,7 @@ use super::output::Output;
 use super::pause::Pause;
 use super::perform::{Entry, Order, Performer};
 use super::room::{Event, Room};
-use crate::engine::{EngineError, Life, Runs};
+use crate::engine::{EngineError, Host, Life, Runs};
 use crate::job::{Action, Job, ServiceRun};
 use crate::run::{Ledger, RunId, RunRecord, Started, State, StopReason, Stopped};
 use crate::store::Store;
@@ -42,11 +42,18 @@ pub(super) struct Task<E> {
     pub(super) services: Option<Rc<dyn Services>>,
 }
 
-impl<E: Runs> Task<E> {
+impl<E: Host> Task<E> {
     /// Performs the run to its end and gives the record. A store that cannot be written is waited
     /// for: until then the container is the record.
     pub(super) async fn run(self, mut entry: Entry) -> RunRecord {
         let planning = Planning { task: &self };
+        let fresh = matches!(entry, Entry::Fresh | Entry::Unknown);
+        if let Some(exec) = self.order.direct.as_deref()
+            && fresh
+            && matches!(self.shared.borrow().state, State::Planned { .. })
+        {
+            return self.direct(&planning, exec).await;
+        }
         let performer = Performer {
             engine: &*self.engine,
             ledger: &planning,
@@ -65,6 +72,7 @@ impl<E: Runs> Task<E> {
             match performer.perform(record, &order, entry).await {
                 Ok(record) => {
                     self.comeback.release(&run).await;
+                    self.sweep(&record).await;
                     return record;
                 }
                 Err(error) => {
@@ -160,7 +168,7 @@ fn is_away(error: &anyhow::Error) -> bool {
 }
 
 /// The store, with what follows from an outcome in the same commit, and with a word to the loop.
-struct Planning<'a, E> {
+pub(super) struct Planning<'a, E> {
     task: &'a Task<E>,
 }
 

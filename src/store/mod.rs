@@ -160,6 +160,16 @@ impl Store {
         self.thread.read(definitions::all).await
     }
 
+    /// Notes that the command of a run is about to be started in a container that is not its own, or
+    /// stopped there.
+    ///
+    /// # Errors
+    /// When there is no such run, or it has begun in another way or ended.
+    pub async fn direct(&self, record: &RunRecord) -> Result<()> {
+        let record = record.clone();
+        self.thread.write(Durability::Process, move |tx| write::direct(tx, record)).await
+    }
+
     /// Records an outcome together with the rows that follow from it (the next attempt, the next
     /// action) in one commit that reaches the disk. Gives those of the rows that wait now: they may have
     /// been there before.

@@ -55,6 +55,21 @@ pub(super) fn ask_to_stop(connection: &Connection, run: &RunId) -> Result<bool> 
     Ok(true)
 }
 
+/// Takes a run without a container of its own one step further.
+pub(super) fn direct(connection: &Connection, changed: RunRecord) -> Result<()> {
+    let mut record = get(connection, &changed.id)?;
+    ensure!(
+        matches!(record.state, State::Planned { .. } | State::Direct { .. }),
+        "run {} is {} already",
+        record.id,
+        record.state.word()
+    );
+    record.state = changed.state;
+    record.started_at = changed.started_at;
+    record.container_name = changed.container_name;
+    row::update(connection, &record)
+}
+
 pub(super) fn finish(connection: &Connection, mut record: RunRecord, next: Vec<RunRecord>) -> Result<Vec<RunRecord>> {
     ensure!(record.outcome().is_some(), "run {} has no outcome to record", record.id);
     // The run is over: what it was given in secret is needed no more.

@@ -7,7 +7,10 @@ use std::sync::{Mutex, PoisonError};
 /// How many tests of this process use the image; the last one takes it away.
 static USERS: Mutex<usize> = Mutex::new(0);
 
-const APPLETS: &[&str] = &["sh", "sleep", "echo", "printf", "head", "tr", "id", "pwd", "hostname", "cat", "tail", "ls"];
+const APPLETS: &[&str] = &[
+    "sh", "sleep", "echo", "printf", "head", "tr", "id", "pwd", "hostname", "cat", "tail", "ls", "env", "kill",
+    "setsid",
+];
 
 /// A use of the image.
 pub struct Image(String);
@@ -17,7 +20,7 @@ impl Image {
         let name = format!("tender-test-{}:busybox", std::process::id());
         let mut users = USERS.lock().unwrap();
         if *users == 0 {
-            import(&name);
+            import(&name, &[]);
         }
         *users += 1;
         Self(name)
@@ -47,20 +50,22 @@ pub fn docker(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// An image of busybox and nothing else.
-fn import(name: &str) {
+/// An image of busybox, these programs under these names, and nothing else.
+pub fn import(name: &str, programs: &[(&Path, &str)]) {
     assert!(Path::new("/bin/busybox").exists(), "these tests need /bin/busybox: install the package busybox");
     let root = tempfile::tempdir().unwrap();
     for folder in ["bin", "tmp", "etc"] {
         std::fs::create_dir(root.path().join(folder)).unwrap();
     }
-    std::fs::copy("/bin/busybox", root.path().join("bin/busybox")).unwrap();
-    // Nothing for a static one.
-    let libraries = Command::new("ldd").arg("/bin/busybox").output().unwrap();
-    for path in String::from_utf8_lossy(&libraries.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
-        let inside = root.path().join(&path[1..]);
-        std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
-        std::fs::copy(path, inside).unwrap();
+    for (program, name) in [(Path::new("/bin/busybox"), "busybox")].iter().chain(programs) {
+        std::fs::copy(program, root.path().join("bin").join(name)).unwrap();
+        // Nothing for a static one.
+        let libraries = Command::new("ldd").arg(program).output().unwrap();
+        for path in String::from_utf8_lossy(&libraries.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
+            let inside = root.path().join(&path[1..]);
+            std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+            std::fs::copy(path, inside).unwrap();
+        }
     }
     for applet in APPLETS {
         std::os::unix::fs::symlink("busybox", root.path().join("bin").join(applet)).unwrap();

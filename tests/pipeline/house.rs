@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 use tender::config::{Installation, Settings};
-use tender::engine::Runs;
+use tender::engine::Host;
 use tender::engine::fake::Fake;
 use tender::job::{Action, ContainerSpec, ExecSpec, ExecTarget, Job, JobName, MountSource, Policy};
 use tender::run::{Occurrence, RunRecord, Trigger};
@@ -54,7 +54,7 @@ impl House {
         self.runner_on(self.fake.clone())
     }
 
-    pub fn runner_on<E: Runs + 'static>(&self, engine: E) -> Runner<E> {
+    pub fn runner_on<E: Host + 'static>(&self, engine: E) -> Runner<E> {
         let output = Output::start(self.shelf()).unwrap();
         Runner::new(Rc::new(engine), self.store.clone(), output, self.room())
     }
@@ -91,7 +91,7 @@ impl House {
         row
     }
 
-    pub async fn plan<E: Runs + 'static>(
+    pub async fn plan<E: Host + 'static>(
         &self,
         runner: &mut Runner<E>,
         jobs: &[Job],
@@ -101,14 +101,14 @@ impl House {
         self.plan_row(runner, jobs, self.row(job, seconds)).await
     }
 
-    pub async fn plan_row<E: Runs + 'static>(&self, runner: &mut Runner<E>, jobs: &[Job], row: RunRecord) -> RunRecord {
+    pub async fn plan_row<E: Host + 'static>(&self, runner: &mut Runner<E>, jobs: &[Job], row: RunRecord) -> RunRecord {
         runner.enqueue(self.store.plan(vec![row.clone()], vec![], vec![], None).await.unwrap());
         assert_eq!(runner.pump(jobs, Utc::now()).await.unwrap(), []);
         row
     }
 
     /// The record of the next run that ends.
-    pub async fn end_of<E: Runs + 'static>(&self, runner: &mut Runner<E>, jobs: &[Job]) -> RunRecord {
+    pub async fn end_of<E: Host + 'static>(&self, runner: &mut Runner<E>, jobs: &[Job]) -> RunRecord {
         loop {
             let event = runner.next_event().await;
             runner.pump(jobs, Utc::now()).await.unwrap();
@@ -118,7 +118,7 @@ impl House {
         }
     }
 
-    pub async fn until_started<E: Runs + 'static>(&self, runner: &mut Runner<E>) {
+    pub async fn until_started<E: Host + 'static>(&self, runner: &mut Runner<E>) {
         while !matches!(runner.next_event().await, Event::Started(_)) {}
     }
 
@@ -134,7 +134,7 @@ impl House {
         }
     }
 
-    pub async fn until_logged_while<E: Runs + 'static>(&self, job: &str, text: &str, runner: &mut Runner<E>) {
+    pub async fn until_logged_while<E: Host + 'static>(&self, job: &str, text: &str, runner: &mut Runner<E>) {
         self.until_started(runner).await;
         self.until_logged(job, text).await;
     }

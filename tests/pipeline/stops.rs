@@ -1,5 +1,8 @@
 //! An engine at which the process dies: from the nth call on, no answer ever comes.
 
+#[path = "stops/host.rs"]
+mod host;
+
 use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;

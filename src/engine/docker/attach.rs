@@ -10,6 +10,7 @@ use bollard::query_parameters::{AttachContainerOptions, RemoveContainerOptions};
 use futures_util::{Stream, StreamExt};
 use tokio::runtime::Handle;
 
+use super::runs::plain;
 use super::{Docker, frames};
 use crate::engine::{Channel, Created, EngineError, Result, Runs};
 use crate::job::{ContainerSpec, ExecSpec};
@@ -53,8 +54,10 @@ impl Docker {
         self.exit(id).await
     }
 
-    pub(super) async fn execute(&self, id: &str, spec: &ExecSpec, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
-        let client = self.client().await?;
+    pub(super) async fn prepare(&self, id: &str, spec: &ExecSpec) -> Result<String> {
+        if !plain(id) {
+            return Err(EngineError::NotFound(format!("{id:?} is no name of a container")));
+        }
         let config = ExecConfig {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -66,14 +69,18 @@ impl Docker {
             working_dir: spec.workdir.clone(),
             ..ExecConfig::default()
         };
-        let exec = client.create_exec(id, config).await.map_err(|e| self.wrong(e))?.id;
+        Ok(self.client().await?.create_exec(id, config).await.map_err(|e| self.wrong(e))?.id)
+    }
+
+    pub(super) async fn execute(&self, exec: &str, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
+        let client = self.client().await?;
         let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
-        match client.start_exec(&exec, Some(options)).await.map_err(|e| self.wrong(e))? {
+        match client.start_exec(exec, Some(options)).await.map_err(|e| self.wrong(e))? {
             StartExecResults::Attached { output, input: _input } => self.drain(output, sink).await?,
             StartExecResults::Detached => {}
         }
         loop {
-            let state = client.inspect_exec(&exec).await.map_err(|e| self.wrong(e))?;
+            let state = client.inspect_exec(exec).await.map_err(|e| self.wrong(e))?;
             match state.exit_code {
                 Some(code) if state.running != Some(true) => return Ok(code),
                 // It closed its streams and works on; the engine reports nothing when it ends.

@@ -32,8 +32,12 @@ impl Host for Docker {
         self.one_shot(name, spec, timeout, sink).await
     }
 
-    async fn exec(&self, id: &str, spec: &ExecSpec, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
-        self.execute(id, spec, sink).await
+    async fn exec_create(&self, id_or_name: &str, spec: &ExecSpec) -> Result<String> {
+        self.prepare(id_or_name, spec).await
+    }
+
+    async fn exec_start(&self, exec: &str, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
+        self.execute(exec, sink).await
     }
 
     async fn project(&self, project: &str) -> Result<Vec<Seen>> {

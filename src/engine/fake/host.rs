@@ -47,14 +47,25 @@ impl Host for Fake {
         removed.map(|()| code)
     }
 
-    async fn exec(&self, id: &str, spec: &ExecSpec, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
-        let name = self.world.borrow_mut().called(id);
-        let script = self.call("exec", &format!("{name} {}", spec.command.join(" ")), |world| {
-            let container = world.find(id).ok_or_else(|| unknown(id))?;
+    async fn exec_create(&self, id_or_name: &str, spec: &ExecSpec) -> Result<String> {
+        let about = self.world.borrow_mut().called(id_or_name);
+        self.call("exec_create", &format!("{about} {}", spec.command.join(" ")), |world| {
+            let container = world.find(id_or_name).ok_or_else(|| unknown(id_or_name))?;
             if container.seen.life != Life::Running {
-                return Err(EngineError::Conflict(format!("Container {id} is not running")));
+                return Err(EngineError::Conflict(format!("Container {id_or_name} is not running")));
             }
-            Ok(world.next_script(&format!("exec {name}")).unwrap_or_default())
+            let (id, name) = (container.seen.id.clone(), container.seen.name.clone());
+            let script = world.next_script(&format!("exec {name}")).unwrap_or_default();
+            world.execs.push((id, script, spec.clone()));
+            Ok((world.execs.len() - 1).to_string())
+        })
+    }
+
+    async fn exec_start(&self, exec: &str, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
+        let (id, script) = self.call("exec_start", exec, |world| {
+            let found = exec.parse().ok().and_then(|at: usize| world.execs.get(at));
+            let (id, script, _) = found.ok_or_else(|| unknown(exec))?;
+            Ok((id.clone(), script.clone()))
         })?;
         for step in &script.steps {
             match step {
@@ -63,7 +74,7 @@ impl Host for Fake {
                 Step::Wait(gate) => gate.opened().await,
                 Step::Forever => {
                     let stopped =
-                        self.wait(id, |w| Ok(w.find(id).is_none_or(|c| c.seen.life != Life::Running).then_some(())));
+                        self.wait(&id, |w| Ok(w.find(&id).is_none_or(|c| c.seen.life != Life::Running).then_some(())));
                     stopped.await?;
                     return Ok(137);
                 }
