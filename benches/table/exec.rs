@@ -1,41 +1,45 @@
-//! A trivial command in a running container, beside the calls that it takes.
+//! A trivial command in a running container, from the planned row to the record, beside the calls
+//! that it takes: without a holder, and in one.
 
 use std::path::Path;
 
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
+use tender::config::Installation;
 use tender::engine::docker::Docker;
-use tender::engine::{Created, Host, Runs};
-use tender::job::{ContainerSpec, ExecSpec, ExecTarget};
+use tender::engine::{Created, Runs};
+use tender::job::{Action, ContainerSpec, ExecSpec, ExecTarget, Job, PullPolicy};
 use tender::runner::container::hardened;
 use tender::secret::Environment;
 
 use crate::Bench;
+use crate::house::{House, trivial};
 use crate::proxy::Proxy;
+use crate::run::{ours, timed};
 use crate::samples::Samples;
 use crate::stack::installation;
 use crate::table::Row;
 
-const FIGURE: &str = "exec of a trivial command, through the engine's seam";
-const TARGET: &str = "≤ 1.05 × the raw calls, 3 of them";
+const DIRECT: &str = "exec of a trivial command without a holder, planned → record written";
+const HELD: &str = "exec of a trivial command in its holder, planned → record written";
+const BESIDE_RAW: &str = "≤ 1.05 × the three raw calls";
+const BESIDE_RUN: &str = "≤ 1.05 × (one run + the three raw calls)";
 const SOCKET: &str = "/var/run/docker.sock";
 
 pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let image = std::env::var("BENCH_IMAGE").unwrap_or_else(|_| "tender:latest".to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let engine = Docker::connect(Some(SOCKET))?;
-    if let Err(error) = runtime.block_on(engine.ensure_image(&image, tender::job::PullPolicy::Never)) {
-        return Ok(vec![Row::left_out(
-            FIGURE,
-            TARGET,
-            format!("no image {image} (BENCH_IMAGE names another): {error}"),
-        )]);
+    let engine = Docker::connect_and_listen(Some(SOCKET))?;
+    if let Err(error) = runtime.block_on(engine.ensure_image(&image, PullPolicy::Never)) {
+        let why = format!("no image {image} (BENCH_IMAGE names another): {error}");
+        return Ok(vec![Row::left_out(DIRECT, BESIDE_RAW, why)]);
     }
     let name = format!("tender-bench-exec-{}", tender::run::RunId::random());
     let target = runtime.block_on(target(&engine, &name, &image))?;
-    let measured = runtime.block_on(alternate(bench, &engine, &target));
+    let local = tokio::task::LocalSet::new();
+    let measured = local.block_on(&runtime, alternate(bench, engine.clone(), &name, &image));
     runtime.block_on(engine.remove(&target))?;
-    Ok(vec![measured?])
+    measured
 }
 
 /// A container that waits for commands.
@@ -47,28 +51,50 @@ async fn target(engine: &Docker, name: &str, image: &str) -> anyhow::Result<Stri
     Ok(id)
 }
 
-async fn alternate(bench: &Bench, engine: &Docker, target: &str) -> anyhow::Result<Row> {
-    let spec = trivial(target);
+async fn alternate(bench: &Bench, engine: Docker, target: &str, image: &str) -> anyhow::Result<Vec<Row>> {
+    let jobs = [exec(target, image, true)?, exec(target, image, false)?, trivial("bench", image, "@manual")?];
+    let (direct, held, run) = (&jobs[0..1], &jobs[1..2], &jobs[2..3]);
+    let house = House::new()?;
+    let mut runner = house.runner_of(engine, installation(image))?;
     let client =
         bollard::Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION)?.negotiate_version().await?;
-    let proxy = Proxy::before(Path::new(SOCKET))?;
-    let counted = Docker::connect(Some(&proxy.address()))?;
-    counted.exec(target, &spec, &mut |_, _| {}).await?;
-    proxy.taken();
-    counted.exec(target, &spec, &mut |_, _| {}).await?;
-    let calls = proxy.taken();
-    let (mut ours, mut raws) = (Vec::new(), Vec::new());
+    // The first one also negotiates.
+    ours(&house, &mut runner, direct).await?;
+    let (mut directs, mut raws, mut helds, mut both) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.runs {
-        let begun = std::time::Instant::now();
-        engine.exec(target, &spec, &mut |_, _| {}).await?;
-        ours.push(begun.elapsed().as_secs_f64() * 1000.0);
-        let begun = std::time::Instant::now();
-        raw(&client, target).await?;
-        raws.push(begun.elapsed().as_secs_f64() * 1000.0);
+        directs.push(timed(ours(&house, &mut runner, direct)).await?);
+        raws.push(timed(raw(&client, target)).await?);
+        helds.push(timed(ours(&house, &mut runner, held)).await?);
+        both.push(timed(ours(&house, &mut runner, run)).await? + timed(raw(&client, target)).await?);
     }
-    Ok(Row::new(FIGURE, TARGET, Samples::new(ours, "ms"))
-        .beside("the raw calls", Samples::new(raws, "ms"))
-        .note(format!("{} calls: {}", calls.len(), calls.join(", "))))
+    runner.stop().await;
+    let direct_calls = counted(&house, direct, image).await?;
+    let held_calls = counted(&house, held, image).await?;
+    #[allow(clippy::cast_precision_loss, reason = "a handful")]
+    let calls = |name: &str, goal: &str, calls: Vec<String>| {
+        Row::new(name, goal, Samples::new(vec![calls.len() as f64], "")).note(calls.join(", "))
+    };
+    Ok(vec![
+        Row::new(DIRECT, BESIDE_RAW, Samples::new(directs, "ms")).beside("the raw calls", Samples::new(raws, "ms")),
+        Row::new(HELD, BESIDE_RUN, Samples::new(helds, "ms"))
+            .beside("one run + the raw calls", Samples::new(both, "ms")),
+        calls("API calls of an exec without a holder", "3, no polling", direct_calls),
+        calls("API calls of an exec in its holder", "those of a run + 3, no polling", held_calls),
+    ])
+}
+
+/// What one more exec asks of the engine, the part of its holder included.
+async fn counted(house: &House, jobs: &[Job], image: &str) -> anyhow::Result<Vec<String>> {
+    let proxy = Proxy::before(Path::new(SOCKET))?;
+    let engine = Docker::connect_and_listen(Some(&proxy.address()))?;
+    let behind = Installation { socket: proxy.socket(), ..installation(image) };
+    let mut runner = house.runner_of(engine, behind)?;
+    ours(house, &mut runner, jobs).await?;
+    proxy.taken();
+    ours(house, &mut runner, jobs).await?;
+    let calls = proxy.taken();
+    runner.stop().await;
+    Ok(calls)
 }
 
 /// The three calls and nothing else.
@@ -88,14 +114,16 @@ async fn raw(client: &bollard::Docker, target: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn trivial(container: &str) -> ExecSpec {
-    ExecSpec {
+fn exec(container: &str, image: &str, direct: bool) -> anyhow::Result<Job> {
+    let spec = ExecSpec {
         target: ExecTarget::Container(container.to_owned()),
         command: vec!["true".to_owned()],
         env: Environment::default(),
         user: None,
         workdir: None,
         privileged: false,
-        direct: false,
-    }
+        direct,
+    };
+    let name = if direct { "bench-direct" } else { "bench-held" };
+    Ok(Job { action: Action::Exec(Box::new(spec)), ..trivial(name, image, "@manual")? })
 }
