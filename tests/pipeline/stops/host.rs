@@ -32,6 +32,9 @@ impl Host for Stops {
     async fn project_volumes(&self, project: &str) -> Result<Vec<String>> {
         self.call(self.fake.project_volumes(project)).await
     }
+    async fn has_volume(&self, name: &str) -> Result<bool> {
+        self.call(self.fake.has_volume(name)).await
+    }
     async fn rename(&self, id: &str, name: &str) -> Result<()> {
         self.call(self.fake.rename(id, name)).await
     }
