@@ -20,11 +20,9 @@ const RESERVE: u64 = 8 << 20;
 /// Of a smaller disk they leave this share.
 const SHARE: u64 = 16;
 
-/// Bytes of the ballast.
-const BALLAST: u64 = 4 << 20;
-
-/// Bytes that must be free before the ballast is made again, beside the reserve.
-const AMPLE: u64 = 2 * BALLAST;
+/// The ballast is so much of the reserve: what it leaves when it is given up is still too little for
+/// output, which would take it at once.
+const BALLAST: u64 = 2;
 
 /// The disk has no room for output.
 #[derive(Debug, thiserror::Error)]
@@ -102,20 +100,20 @@ impl Ballast {
         if there && free < reserve / 8 {
             self.give_up();
         } else if !there
-            && free >= AMPLE + reserve
-            && let Err(error) = self.make()
+            && free >= 2 * reserve
+            && let Err(error) = self.make(reserve / BALLAST)
         {
             tracing::warn!("{error:#}");
         }
         judge(&disk).err().map(|full| format!("{}: {full}", folder.display()))
     }
 
-    fn make(&self) -> Result<()> {
+    fn make(&self, size: u64) -> Result<()> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let about = || format!("failed to make {}", self.path.display());
         let mut file = File::options().write(true).create(true).truncate(false).open(&self.path).with_context(about)?;
-        let made = match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, BALLAST) {
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => fill(&mut file),
+        let made = match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size) {
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => fill(&mut file, size),
             answer => answer.map_err(Into::into),
         };
         if made.is_err() {
@@ -127,9 +125,9 @@ impl Ballast {
     }
 }
 
-fn fill(file: &mut File) -> std::io::Result<()> {
-    let zeros = [0; 1 << 16];
-    (0..BALLAST / zeros.len() as u64).try_for_each(|_| file.write_all(&zeros))
+fn fill(file: &mut File, size: u64) -> std::io::Result<()> {
+    let zeros = [0; 1 << 12];
+    (0..size / zeros.len() as u64).try_for_each(|_| file.write_all(&zeros))
 }
 
 #[cfg(test)]
@@ -143,7 +141,10 @@ mod tests {
         let ballast = Ballast::new(dir.path());
         let path = dir.path().join("ballast");
         let data = fs::metadata(&path).unwrap();
-        assert!(data.len() == BALLAST && data.blocks() * 512 >= BALLAST, "it must not be a sparse file: {data:?}");
+        assert!(
+            data.len() == RESERVE / 2 && data.blocks() * 512 >= data.len(),
+            "it must not be a sparse file: {data:?}"
+        );
         assert!(ballast.give_up());
         assert!(!path.exists());
         assert!(!ballast.give_up(), "there is none any more");
