@@ -32,11 +32,11 @@ pub(super) fn client(order: &Order) -> Result<Client, Failure> {
 fn proxies(order: &Order) -> Result<Vec<Proxy>, Failure> {
     let word = |name: &str| order.proxies.0.get(name).filter(|value| !value.is_empty());
     let direct = NoProxy::from_string(word("NO_PROXY").map_or("", String::as_str));
-    let kinds: [(&str, fn(&str) -> reqwest::Result<Proxy>); 2] =
-        [("HTTP_PROXY", |url| Proxy::http(url)), ("HTTPS_PROXY", |url| Proxy::https(url))];
-    kinds
+    let http = word("HTTP_PROXY").map(|url| ("HTTP_PROXY", Proxy::http(url)));
+    let https = word("HTTPS_PROXY").map(|url| ("HTTPS_PROXY", Proxy::https(url)));
+    [http, https]
         .into_iter()
-        .filter_map(|(name, make)| word(name).map(|url| (name, make(url))))
+        .flatten()
         .map(|(name, proxy)| match proxy {
             Ok(proxy) => Ok(proxy.no_proxy(direct.clone())),
             // Its text may hold a password.

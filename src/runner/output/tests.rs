@@ -156,7 +156,7 @@ async fn every_kind_of_output_comes_through_unchanged() {
     }
     house.output.stop().await;
     assert_eq!(house.output.shelf().open_spools().unwrap(), [], "all of them are compressed");
-    assert_eq!(fs::read_to_string(joblog::pos_path(&house.log())).unwrap().contains("\"runs\":{}"), true);
+    assert!(fs::read_to_string(joblog::pos_path(&house.log())).unwrap().contains("\"runs\":{}"));
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn rotation_in_the_middle_loses_nothing() {
                     if restart {
                         house.restart().await;
                         lane = house.open(&run).await;
-                        assert_eq!(lane.stored.cursor.filter().is_new(piece), false);
+                        assert!(!lane.stored.cursor.filter().is_new(piece));
                     }
                 }
             }

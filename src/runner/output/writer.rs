@@ -132,10 +132,10 @@ impl Writer {
 
     fn flush(&mut self, run: &RunId) {
         let Some(mut open) = self.lanes.remove(run) else { return };
-        let flushed = open.flush(run, &mut self.scratch).and_then(|behind| match (&mut open.log, behind) {
+        let flushed = open.flush(run, &mut self.scratch).map(|behind| match (&mut open.log, behind) {
             // Such as the marker at the beginning, when there is no output yet.
-            (Log::Live(target, projector), None) => Ok(append(target, run, projector).err()),
-            (_, behind) => Ok(behind),
+            (Log::Live(target, projector), None) => append(target, run, projector).err(),
+            (_, behind) => behind,
         });
         match flushed {
             Err(error) => {
