@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::engine::{Channel, EngineError, Host};
+use crate::engine::{Channel, EXEC_CUT_OFF, EngineError, Host};
 use crate::job::ExecSpec;
 use crate::run::RunId;
 use crate::runner::labels::Identity;
@@ -24,6 +24,9 @@ const STOPPED: i64 = 143;
 
 /// How long the end of a killed command is waited for.
 const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// Between two looks at what became of a connection that broke off.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where output goes.
 type Sink<'a> = &'a mut dyn FnMut(Channel, &[u8]);
@@ -95,18 +98,16 @@ impl Holder {
         let mut spec = spec.clone();
         spec.env.0.insert(MARKER.to_owned(), self.run.to_string());
         let mut stop = std::pin::pin!(stop);
-        let targets = tokio::select! {
+        let prepared = tokio::select! {
             biased;
             () = &mut stop => return Ok(STOPPED),
-            found = target::find(host, &self.identity.stack, &spec.target) => found.map_err(not_started)?,
+            prepared = self.prepared(host, &spec) => prepared.map_err(not_started)?,
         };
-        let prepared = target::prepare(host, targets, &spec).await.map_err(not_started)?;
         let out = RefCell::new(out);
         let mut first = 0;
         for (target, exec) in prepared {
             let began = Began::now();
-            let mut sink = |channel: Channel, bytes: &[u8]| (out.borrow_mut())(channel, bytes);
-            let mut command = std::pin::pin!(host.exec_start(&exec, &mut sink));
+            let mut command = std::pin::pin!(attend(host, &target, &exec, &out));
             let ended = tokio::select! {
                 biased;
                 () = &mut stop => {
@@ -115,12 +116,27 @@ impl Holder {
                 }
                 ended = &mut command => ended,
             };
-            let code = ended.map_err(|error| unheld(&target, error))?;
+            let code = ended?;
             if first == 0 {
                 first = code;
             }
         }
         Ok(first)
+    }
+
+    /// Finds the targets and prepares the command in each. An engine that cannot be reached is
+    /// waited for: nothing has begun.
+    async fn prepared(&self, host: &impl Host, spec: &ExecSpec) -> Result<Vec<(Target, String)>, NoTarget> {
+        loop {
+            let prepare = async {
+                let targets = target::find(host, &self.identity.stack, &spec.target).await?;
+                target::prepare(host, targets, spec).await
+            };
+            match prepare.await {
+                Err(NoTarget::Engine(EngineError::Unavailable(_))) => tokio::time::sleep(LOOK_AGAIN).await,
+                answer => return answer,
+            }
+        }
     }
 
     /// Ends the command and all processes that came of it, with its output passed on meanwhile.
@@ -129,7 +145,7 @@ impl Holder {
         host: &impl Host,
         target: &Target,
         began: Option<Began>,
-        mut command: impl Future<Output = Result<i64, EngineError>> + Unpin,
+        mut command: impl Future<Output = Result<i64, LastWord>> + Unpin,
         out: &RefCell<Sink<'_>>,
     ) {
         let sender = Sender { identity: &self.identity, run: &self.run, image: &self.image };
@@ -159,13 +175,32 @@ fn not_started(why: NoTarget) -> LastWord {
     LastWord::NotStarted(why.to_string())
 }
 
-/// What it means that the start of a command or its output broke off.
-fn unheld(target: &Target, error: EngineError) -> LastWord {
-    match error {
-        EngineError::Unavailable(_) | EngineError::Protocol(_) => {
-            LastWord::Lost(format!("{error}; the command may go on in {}", target.name))
+/// Starts a command and follows it to its end, past a connection that breaks off.
+async fn attend(host: &impl Host, target: &Target, exec: &str, out: &RefCell<Sink<'_>>) -> Result<i64, LastWord> {
+    let mut sink = |channel: Channel, bytes: &[u8]| (out.borrow_mut())(channel, bytes);
+    let why = match host.exec_start(exec, &mut sink).await {
+        Ok(code) => return Ok(code),
+        Err(error @ (EngineError::Unavailable(_) | EngineError::Protocol(_))) => error,
+        Err(refused) => return Err(LastWord::NotStarted(target::refused(target, refused).to_string())),
+    };
+    let said = format!("tender: output may be missing: {why}\n");
+    (out.borrow_mut())(Channel::Err, said.as_bytes());
+    match end_after_break(host, exec).await {
+        Some(code) => Ok(code),
+        None => Err(LastWord::Lost(format!("{why}; the command may go on in {}", target.name))),
+    }
+}
+
+/// How a command ended whose connection broke off; `None` when nobody can know. An engine that
+/// crashed is waited for: as it begins it stops this container, and tells so by that.
+async fn end_after_break(host: &impl Host, exec: &str) -> Option<i64> {
+    loop {
+        match host.exec_look(exec).await {
+            Ok(Some(EXEC_CUT_OFF)) => return None,
+            Ok(Some(code)) => return Some(code),
+            Ok(None) | Err(EngineError::Unavailable(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(_) => return None,
         }
-        refused => LastWord::NotStarted(target::refused(target, refused).to_string()),
     }
 }
 
@@ -230,9 +265,6 @@ mod tests {
     async fn what_did_not_end_by_itself_is_told() {
         let fake = Fake::new();
         fake.service("stack", "web", "web-1");
-        fake.fail_next("exec_start", EngineError::Unavailable("gone".to_owned()));
-        let lost = ran(&fake, service("web")).await.0.unwrap_err();
-        assert!(matches!(&lost, LastWord::Lost(why) if why.contains("may go on in web-1")), "{lost}");
         fake.fail_next("exec_start", EngineError::Other("no such program".to_owned()));
         assert_eq!(ran(&fake, service("web")).await.0, Err(LastWord::NotStarted("no such program".to_owned())));
         fake.edit("web-1", |seen| seen.life = crate::engine::Life::Exited);
@@ -240,6 +272,76 @@ mod tests {
             let word = ran(&fake, target).await.0.unwrap_err();
             assert!(matches!(&word, LastWord::NotStarted(why) if why.contains(words)), "{word}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_breaks_off_is_not_the_end_of_the_command() {
+        let not_found = || EngineError::NotFound("no such exec".to_owned());
+        for (looks, refusal, code) in [
+            (vec![None, None, Some(5)], None, Some(5)),
+            (vec![Some(0)], Some(EngineError::Unavailable("away".to_owned())), Some(0)),
+            (vec![None, Some(EXEC_CUT_OFF)], None, None),
+            (vec![], Some(not_found()), None),
+        ] {
+            let fake = Fake::new();
+            fake.service("stack", "web", "web-1");
+            fake.script_exec("web-1", Script::default().out("begun\n").stays());
+            fake.exec_looks(&looks);
+            let mut said = Vec::new();
+            let mut out = |_: Channel, bytes: &[u8]| said.extend_from_slice(bytes);
+            let (holder, spec) = (holder(), spec(service("web")));
+            let away = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                fake.set_reachable(false);
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                assert_eq!(fake.calls_of("exec_start").len(), 1);
+                if let Some(error) = refusal {
+                    fake.fail_next("exec_look", error);
+                }
+                fake.set_reachable(true);
+            };
+            let (ended, ()) = tokio::join!(holder.run(&fake, &spec, std::future::pending(), &mut out), away);
+            match code {
+                Some(code) => assert_eq!(ended.unwrap(), code),
+                None => {
+                    let word = ended.unwrap_err();
+                    assert!(matches!(&word, LastWord::Lost(why) if why.contains("may go on in web-1")), "{word}");
+                }
+            }
+            let said = String::from_utf8(said).unwrap();
+            assert!(said.starts_with("begun\ntender: output may be missing: "), "{said}");
+            assert_eq!(fake.calls_of("exec_start").len(), 1, "it is never begun again");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_crashed_ends_its_holder() {
+        let fake = Fake::new();
+        fake.service("stack", "web", "web-1");
+        fake.script_exec("web-1", Script::forever());
+        let (holder, spec) = (holder(), spec(service("web")));
+        let mut out = |_: Channel, _: &[u8]| {};
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            fake.set_reachable(false);
+            // The next engine stops what still runs before it answers anybody.
+            tokio::time::sleep(Duration::from_secs(600)).await;
+        };
+        let begin = tokio::time::Instant::now();
+        assert_eq!(holder.run(&fake, &spec, stop, &mut out).await.unwrap(), STOPPED);
+        assert!(begin.elapsed() >= Duration::from_secs(601), "it ended before: {:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_is_away_before_the_command_is_waited_for() {
+        let fake = Fake::new();
+        fake.service("stack", "web", "web-1");
+        fake.script_exec("web-1", Script::exits(7));
+        for call in ["project", "exec_create"] {
+            fake.fail_next(call, EngineError::Unavailable("away".to_owned()));
+        }
+        assert_eq!(ran(&fake, service("web")).await.0.unwrap(), 7);
+        assert_eq!(fake.calls_of("exec_start").len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,6 +44,8 @@ struct World {
     scripts: BTreeMap<String, VecDeque<Script>>,
     /// Commands that were prepared: in which container, what they do, what they were asked to be.
     execs: Vec<(String, Script, ExecSpec)>,
+    /// What the next looks at commands find.
+    exec_looks: VecDeque<Option<i64>>,
     faults: Faults,
     calls: Vec<String>,
     reachable: bool,
@@ -83,6 +85,7 @@ impl Fake {
             volumes: BTreeMap::new(),
             scripts: BTreeMap::new(),
             execs: Vec::new(),
+            exec_looks: VecDeque::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             reachable: true,
@@ -257,6 +260,12 @@ impl Fake {
     /// What commands were asked to be, in the order in which they were prepared.
     pub fn execs(&self) -> Vec<ExecSpec> {
         self.world.borrow().execs.iter().map(|(_, _, spec)| spec.clone()).collect()
+    }
+
+    /// What the next looks at a command find whose connection broke off: its code, or that it
+    /// goes on, which further ones find as well.
+    pub fn exec_looks(&self, found: &[Option<i64>]) {
+        self.world.borrow_mut().exec_looks.extend(found);
     }
 
     /// Waits until `ready` answers something, looking again whenever anything may have changed.

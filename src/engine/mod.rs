@@ -40,6 +40,9 @@ pub enum EngineError {
 /// The result of a call to the engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
+/// What an engine gives as the code of a command that it has lost sight of.
+pub const EXEC_CUT_OFF: i64 = 126;
+
 /// The engine itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
@@ -263,6 +266,10 @@ pub trait Host: Runs {
     /// Starts what was prepared, hands each piece of output to `sink`, and gives the exit code.
     /// When the connection breaks off the command goes on, and nobody can take it up again.
     async fn exec_start(&self, exec: &str, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64>;
+    /// The exit code of a command that was started; `None` while it runs. Where its connection broke
+    /// off the engine may give [`EXEC_CUT_OFF`], whatever the command does. `NotFound` when the
+    /// engine does not know it (any more), or it never began.
+    async fn exec_look(&self, exec: &str) -> Result<Option<i64>>;
     /// Runs a command in a running container and hands each piece of output to `sink`.
     async fn exec(&self, id: &str, spec: &crate::job::ExecSpec, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
         let exec = self.exec_create(id, spec).await?;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::runs::plain;
 use super::{Docker, frames};
-use crate::engine::{Channel, Created, EngineError, Result, Runs};
+use crate::engine::{Channel, Created, EngineError, Host, Result, Runs};
 use crate::job::{ContainerSpec, ExecSpec};
 
 /// Between two looks at a command whose streams are closed but which still runs.
@@ -80,11 +80,13 @@ impl Docker {
             StartExecResults::Detached => {}
         }
         loop {
-            let state = client.inspect_exec(exec).await.map_err(|e| self.wrong(e))?;
-            match state.exit_code {
-                Some(code) if state.running != Some(true) => return Ok(code),
+            match self.exec_look(exec).await {
+                Ok(Some(code)) => return Ok(code),
                 // It closed its streams and works on; the engine reports nothing when it ends.
-                _ => tokio::time::sleep(EXEC_POLL).await,
+                Ok(None) => tokio::time::sleep(EXEC_POLL).await,
+                // It had begun: this engine is another process than the one that knew it.
+                Err(EngineError::NotFound(why)) => return Err(EngineError::Unavailable(why)),
+                Err(error) => return Err(error),
             }
         }
     }

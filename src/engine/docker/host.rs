@@ -40,6 +40,15 @@ impl Host for Docker {
         self.execute(exec, sink).await
     }
 
+    async fn exec_look(&self, exec: &str) -> Result<Option<i64>> {
+        let state = self.client().await?.inspect_exec(exec).await.map_err(|e| self.wrong(e))?;
+        match (state.running, state.exit_code) {
+            (Some(true), _) => Ok(None),
+            (_, Some(code)) => Ok(Some(code)),
+            (_, None) => Err(EngineError::NotFound("the command has not begun".to_owned())),
+        }
+    }
+
     async fn project(&self, project: &str) -> Result<Vec<Seen>> {
         let mut found = Vec::new();
         for id in self.list(&[(PROJECT, project)]).await? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::runs::unknown;
-use super::script::Step;
+use super::script::{Script, Step};
 use super::{Fake, seconds};
 use crate::engine::{Channel, Created, EngineError, Host, Life, Me, Result, Runs, Seen};
 use crate::job::{ContainerSpec, ExecSpec};
@@ -67,20 +67,15 @@ impl Host for Fake {
             let (id, script, _) = found.ok_or_else(|| unknown(exec))?;
             Ok((id.clone(), script.clone()))
         })?;
-        for step in &script.steps {
-            match step {
-                Step::Say(channel, bytes) => sink(*channel, bytes),
-                Step::Sleep(time) => tokio::time::sleep(*time).await,
-                Step::Wait(gate) => gate.opened().await,
-                Step::Forever => {
-                    let stopped =
-                        self.wait(&id, |w| Ok(w.find(&id).is_none_or(|c| c.seen.life != Life::Running).then_some(())));
-                    stopped.await?;
-                    return Ok(137);
-                }
-            }
+        tokio::select! {
+            biased;
+            code = self.executed(&id, &script, sink) => code,
+            broken = self.wait(&id, |_| Ok(None::<i64>)) => broken,
         }
-        Ok(script.code)
+    }
+
+    async fn exec_look(&self, exec: &str) -> Result<Option<i64>> {
+        self.call("exec_look", exec, |world| Ok(world.exec_looks.pop_front().flatten()))
     }
 
     async fn project(&self, project: &str) -> Result<Vec<Seen>> {
@@ -141,5 +136,25 @@ impl Host for Fake {
             let skip = text.lines().count().saturating_sub(lines);
             Ok(text.split_inclusive('\n').skip(skip).collect())
         })
+    }
+}
+
+impl Fake {
+    /// Does what a command does, until it ends.
+    async fn executed(&self, id: &str, script: &Script, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
+        for step in &script.steps {
+            match step {
+                Step::Say(channel, bytes) => sink(*channel, bytes),
+                Step::Sleep(time) => tokio::time::sleep(*time).await,
+                Step::Wait(gate) => gate.opened().await,
+                Step::Forever => {
+                    let stopped =
+                        self.wait(id, |w| Ok(w.find(id).is_none_or(|c| c.seen.life != Life::Running).then_some(())));
+                    stopped.await?;
+                    return Ok(137);
+                }
+            }
+        }
+        Ok(script.code)
     }
 }

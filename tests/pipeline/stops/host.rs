@@ -26,6 +26,9 @@ impl Host for Stops {
     async fn exec_start(&self, exec: &str, sink: &mut dyn FnMut(Channel, &[u8])) -> Result<i64> {
         self.call(self.fake.exec_start(exec, sink)).await
     }
+    async fn exec_look(&self, exec: &str) -> Result<Option<i64>> {
+        self.call(self.fake.exec_look(exec)).await
+    }
     async fn project(&self, project: &str) -> Result<Vec<Seen>> {
         self.call(self.fake.project(project)).await
     }
