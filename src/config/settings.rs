@@ -89,6 +89,8 @@ pub struct Settings {
     pub host_jobs: bool,
     /// Whether jobs get the proxies of the scheduler.
     pub job_proxy: bool,
+    /// Whether services with a restart policy are started that went down with the engine.
+    pub revive: bool,
     /// Whether a deploy renders `*.template` files.
     pub templates: Templates,
     /// How much later than its schedule `autodeploy` starts at most, by a share of the host's own.

@@ -162,6 +162,7 @@ pub fn validate(
             .unwrap_or_default(),
         host_jobs: check.truth("SCHEDULER_HOST_JOBS", raw.scheduler_host_jobs),
         job_proxy: check.truth("SCHEDULER_JOB_PROXY", raw.scheduler_job_proxy),
+        revive: check.truth("SCHEDULER_REVIVE", raw.scheduler_revive),
         templates: templates(&mut check, raw.birdhouse_compose_template_skip, raw.birdhouse_compose_template_force),
         poll_jitter: check
             .value("SCHEDULER_POLL_JITTER", raw.scheduler_poll_jitter, values::duration)

@@ -131,6 +131,13 @@ pub mod troubles {
         next: "tries to start it again, every 10 s at most",
         command: "docker-compose ps",
     };
+    /// Services that the engine did not bring back when it began.
+    pub const SERVICES_DOWN: Trouble = Trouble {
+        code: "services-down",
+        health: Health::Degraded,
+        next: "looks whether they run; `SCHEDULER_REVIVE=true` starts those with a restart policy",
+        command: "docker-compose ps",
+    };
     /// The alarm had to be restarted.
     pub const TICK_LOST: Trouble = Trouble {
         code: "tick-lost",
@@ -157,6 +164,7 @@ pub mod troubles {
         SCHEDULER_BEHIND,
         RUN_STUCK,
         SERVICE_STILL_STOPPED,
+        SERVICES_DOWN,
         TICK_LOST,
     ];
 }

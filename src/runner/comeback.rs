@@ -7,6 +7,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use tokio::sync::{Mutex, Notify, mpsc};
 
+use super::downed::Down;
 use super::pause::Pause;
 use super::room::Event;
 use super::stop_list::{Back, back, containers};
@@ -111,6 +112,25 @@ impl<E: Runs> Comeback<E> {
             let _ = self.events.send(Event::StillStopped(wrong));
         }
         nothing_left
+    }
+
+    /// Those of these that no run has stopped: the others come back by their notes.
+    pub(super) async fn without_noted(&self, mut down: Vec<Down>) -> Result<Vec<Down>> {
+        if !down.is_empty() {
+            let notes = self.store.stopped().await?;
+            down.retain(|down| notes.iter().all(|note| note.container != down.id));
+        }
+        Ok(down)
+    }
+
+    /// Starts what went down with the engine, unless a run needs it down. Gives whether it was.
+    pub(super) async fn revive(&self, down: &Down) -> Result<bool> {
+        let _turn = self.turn.lock().await;
+        if self.held.borrow().values().any(|services| services.contains(&down.service)) {
+            return Ok(false);
+        }
+        self.engine.start(&down.id).await?;
+        Ok(true)
     }
 
     fn stays_down(&self, note: &Stopped) -> bool {

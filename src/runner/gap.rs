@@ -49,14 +49,27 @@ pub(super) async fn known_later(engine: &impl Runs, seen: Option<&Seen>) -> Resu
 }
 
 async fn engine_of(engine: &impl Runs, seen: &Seen) -> Result<Engine, EngineError> {
-    let (Some(started), Some(finished)) = (seen.started_at, seen.finished_at) else { return Ok(Engine::Unknown) };
-    let Some(begin) = engine.begun().await? else { return Ok(Engine::Unknown) };
-    let last = if begin.at > started && begin.swept.is_empty() && finished + STOPPING < begin.at {
-        last_end(engine, begin.at).await?
-    } else {
-        None
-    };
-    Ok(place(seen, started, finished, &begin, last))
+    Ok(engine_of_each(engine, std::slice::from_ref(seen)).await?.pop().unwrap_or(Engine::Unknown))
+}
+
+/// What is known around the end of each of these containers, in their order; asked once for all.
+pub(super) async fn engine_of_each(engine: &impl Runs, all: &[Seen]) -> Result<Vec<Engine>, EngineError> {
+    let begin = engine.begun().await?;
+    let mut last = None;
+    let mut found = Vec::with_capacity(all.len());
+    for seen in all {
+        let (Some(begin), Some(started), Some(finished)) = (&begin, seen.started_at, seen.finished_at) else {
+            found.push(Engine::Unknown);
+            continue;
+        };
+        let long_before = begin.at > started && begin.swept.is_empty() && finished + STOPPING < begin.at;
+        if long_before && last.is_none() {
+            last = Some(last_end(engine, begin.at).await?);
+        }
+        let last = last.flatten().filter(|_| long_before);
+        found.push(place(seen, started, finished, begin, last));
+    }
+    Ok(found)
 }
 
 /// The last end of any container before an instant. When an engine stops in order, those that run end

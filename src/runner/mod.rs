@@ -7,6 +7,7 @@
 mod comeback;
 pub mod container;
 mod direct;
+pub mod downed;
 mod follow;
 mod gap;
 pub mod guard;

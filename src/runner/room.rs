@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::comeback::Comeback;
 use super::container::{container_of_run, result_path, with_env};
+use super::downed::Downed;
 use super::labels::Identity;
 use super::next;
 use super::oneoff::Services;
@@ -134,6 +135,11 @@ impl<E: Host + 'static> Runner<E> {
     pub fn with_services(mut self, services: Rc<dyn Services>) -> Self {
         self.services = Some(services);
         self
+    }
+
+    /// What looks after services that went down with the engine.
+    pub fn downed(&self) -> Downed<E> {
+        Downed::new(Rc::clone(&self.engine), Rc::clone(&self.comeback), self.room.identity.stack.clone())
     }
 
     /// Puts another configuration in force for runs that begin from now on. Call

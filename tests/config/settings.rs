@@ -35,12 +35,13 @@ fn said(env_local: &str) -> String {
 #[test]
 fn switches_and_choices() {
     let plain = good("");
-    assert!(!plain.job_hardened && !plain.host_jobs && !plain.job_proxy);
+    assert!(!plain.job_hardened && !plain.host_jobs && !plain.job_proxy && !plain.revive);
     assert_eq!((plain.legacy_jobs, plain.templates), (LegacyJobs::TakeOver, Templates::Render));
     assert_eq!(plain.config_poll, Some(Duration::from_secs(600)));
     assert!(good("SCHEDULER_JOB_HARDENED=True").job_hardened);
     assert!(good("SCHEDULER_HOST_JOBS=yes").host_jobs);
     assert!(good("SCHEDULER_JOB_PROXY=1").job_proxy);
+    assert!(good("SCHEDULER_REVIVE=true").revive);
     assert_eq!(good("SCHEDULER_LEGACY_JOBS=keep").legacy_jobs, LegacyJobs::Keep);
     assert_eq!(good("BIRDHOUSE_COMPOSE_TEMPLATE_SKIP=true").templates, Templates::Skip);
     assert_eq!(good("BIRDHOUSE_COMPOSE_TEMPLATE_FORCE=true").templates, Templates::Force);

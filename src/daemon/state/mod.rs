@@ -2,6 +2,7 @@
 
 mod armed;
 mod deploys;
+mod downed;
 mod reload;
 mod show;
 mod stop;
@@ -51,6 +52,7 @@ pub(in crate::daemon) struct Daemon<E> {
     last: HashMap<JobName, LastOutcome>,
     shown: show::Shown,
     stuck: stuck::Watched,
+    downed: downed::Watched<E>,
     /// Jobs whose last run found its name taken, and by what.
     taken: BTreeMap<JobName, String>,
     /// Where looks at the configuration come back.
@@ -106,6 +108,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             last: HashMap::new(),
             shown: show::Shown::default(),
             stuck: stuck::Watched::default(),
+            downed: downed::Watched::new(),
             taken: BTreeMap::new(),
             found,
             looks: Looks::default(),
@@ -406,6 +409,7 @@ impl<E: Runs + Host + 'static> Daemon<E> {
             self.write(Plan::default()).await;
         }
         self.look_for_stuck_runs().await;
+        self.look_for_downed_services().await;
         self.look_if_worth_it().await;
         self.upkeep().await;
         if self.reasons.has_changed() {

@@ -54,6 +54,7 @@ is "last words of obeys" 1 "$(said obeys bye)"
 is "last words of peaceful" 1 "$(said peaceful bye)"
 newest obeys 1 | holds "its output is whole" '.[0].output_note == null'
 
+docker stop -t 1 "$(service web)" >/dev/null
 in_the_gap "a crash"
 engine_signal KILL
 wait_for 60 "the engine to be gone" refuses
@@ -62,6 +63,17 @@ outcomes
 for job in obeys peaceful inside; do
     newest "$job" 1 | holds "output of $job" '.[0].output_note | startswith("output incomplete")'
 done
+
+say "services that the crash left down"
+down_is() { tender status --json | holds "reasons" "$@"; }
+runs_is() { is "whether $1 runs" "$2" "$(docker inspect -f '{{.State.Running}}' "$(service "$1")")"; } # service truth
+wait_for 60 "worker to be named" down_is 'any(.reasons[]; .code == "services-down" and (.what | contains("worker") and (contains("web") | not)))'
+runs_is worker false
+setting SCHEDULER_REVIVE true
+tender reload >/dev/null
+wait_for 60 "worker to run" runs_is worker true
+wait_for 60 "the reason to be gone" down_is 'all(.reasons[]; .code != "services-down")'
+runs_is web false # a person had stopped it
 
 say "killed by hand while no scheduler is there"
 tender run obeys >/dev/null
