@@ -30,7 +30,8 @@ use crate::run::{Ledger, Outcome, RunRecord, SkipReason, Started, State, StopRea
 /// A result document that is longer is not read.
 const LONGEST_RESULT: u64 = 1 << 20;
 
-/// How often a removal is tried before it is left to the sweep at the next start.
+/// How often a removal may be refused before it is left to the sweep at the next start. An engine
+/// that is away is waited for.
 const REMOVALS: u32 = 6;
 
 /// What a run is performed with.
@@ -466,13 +467,19 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
 
     async fn remove(&self, run: &Run<'_>, id: &str) {
         let mut pause = Pause::default();
-        for _ in 0..REMOVALS {
+        let mut tries = REMOVALS;
+        while tries > 0 {
             match self.engine.remove(id).await {
                 Ok(()) => {
                     fail::fail_point!("run.removed");
                     return;
                 }
-                Err(error) => tracing::warn!("the container of run {} could not be removed: {error}", run.record.id),
+                Err(error) => {
+                    if pause.is_first() {
+                        tracing::warn!("the container of run {} could not be removed: {error}", run.record.id);
+                    }
+                    tries -= u32::from(!matches!(error, EngineError::Unavailable(_)));
+                }
             }
             pause.over().await;
         }
