@@ -51,3 +51,18 @@ pid_of() { # container
         if grep -q "$1" "/proc/$own/cgroup" 2>/dev/null; then echo "$own"; fi
     done | head -n 1
 }
+
+# The scheduler's way to the engine is a relay, whose socket stays while what is behind it goes.
+engine_relay() {
+    SOCKET=/var/run/relay.sock
+    # -t: one that has said its last word may still listen.
+    host exec -d "$bed" sh -c "echo \$\$ >$SOCKET.pid; exec socat -t 86400 UNIX-LISTEN:$SOCKET,fork UNIX-CONNECT:/var/run/docker.sock"
+    wait_for 30 "the relay" host exec "$bed" test -S "$SOCKET"
+}
+
+relay_close() { # breaks its connections, and every later one as well
+    host exec "$bed" sh -c "mv /var/run/docker.sock /var/run/away.sock
+        relay=\$(cat $SOCKET.pid); kill -KILL \$(cat /proc/\$relay/task/\$relay/children)"
+}
+
+relay_open() { host exec "$bed" mv /var/run/away.sock /var/run/docker.sock; }
