@@ -105,9 +105,9 @@ impl Holder {
         };
         let out = RefCell::new(out);
         let mut first = 0;
-        for (target, exec) in prepared {
+        for (at, (target, exec)) in prepared.into_iter().enumerate() {
             let began = Began::now();
-            let mut command = std::pin::pin!(attend(host, &target, &exec, &out));
+            let mut command = std::pin::pin!(attend(host, &target, &exec, at == 0, &out));
             let ended = tokio::select! {
                 biased;
                 () = &mut stop => {
@@ -175,13 +175,25 @@ fn not_started(why: NoTarget) -> LastWord {
     LastWord::NotStarted(why.to_string())
 }
 
-/// Starts a command and follows it to its end, past a connection that breaks off.
-async fn attend(host: &impl Host, target: &Target, exec: &str, out: &RefCell<Sink<'_>>) -> Result<i64, LastWord> {
+/// Starts a command and follows it to its end, past a connection that breaks off. After the first
+/// target nothing is refused any more: a further attempt would repeat what was done before.
+async fn attend(
+    host: &impl Host,
+    target: &Target,
+    exec: &str,
+    first: bool,
+    out: &RefCell<Sink<'_>>,
+) -> Result<i64, LastWord> {
     let mut sink = |channel: Channel, bytes: &[u8]| (out.borrow_mut())(channel, bytes);
     let why = match host.exec_start(exec, &mut sink).await {
         Ok(code) => return Ok(code),
         Err(error @ (EngineError::Unavailable(_) | EngineError::Protocol(_))) => error,
-        Err(refused) => return Err(LastWord::NotStarted(target::refused(target, refused).to_string())),
+        Err(refused) => {
+            let why = target::refused(target, refused).to_string();
+            let word =
+                if first { LastWord::NotStarted(why) } else { LastWord::Lost(format!("only some have run it: {why}")) };
+            return Err(word);
+        }
     };
     let said = format!("tender: output may be missing: {why}\n");
     (out.borrow_mut())(Channel::Err, said.as_bytes());
@@ -342,6 +354,24 @@ mod tests {
         }
         assert_eq!(ran(&fake, service("web")).await.0.unwrap(), 7);
         assert_eq!(fake.calls_of("exec_start").len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_after_the_first_target_is_none() {
+        let (fake, gate) = (Fake::new(), Gate::new());
+        fake.service("old", "web", "web-1");
+        fake.service("old", "web", "web-2");
+        fake.script_exec("web-1", Script::exits(0).waits(&gate));
+        let target = ExecTarget::Project { project: "old".to_owned(), service: "web".to_owned() };
+        let refused = async {
+            while fake.calls_of("exec_start").is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            fake.fail_next("exec_start", EngineError::Conflict("web-2 is not running".to_owned()));
+            gate.open();
+        };
+        let ((ended, _), ()) = tokio::join!(ran(&fake, target), refused);
+        assert!(matches!(&ended, Err(LastWord::Lost(why)) if why.contains("web-2")), "{ended:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -99,7 +99,7 @@ impl<E: Host> Task<E> {
     ) -> (Outcome, Option<i64>) {
         let mut first = 0;
         let mut bytes = 0;
-        for (target, exec) in prepared {
+        for (at, (target, exec)) in prepared.into_iter().enumerate() {
             match self.attend(record, lane, &target, &exec, &mut bytes).await {
                 Ended::Code(code) => first = if first == 0 { code } else { first },
                 Ended::Stopped(why, code) => return (stopped(why, code), code),
@@ -109,7 +109,12 @@ impl<E: Host> Task<E> {
                 }
                 Ended::Broken(refused) => {
                     let why = target::refused(&target, refused).to_string();
-                    return (Outcome::CouldNotStart(why), None);
+                    if at == 0 {
+                        return (Outcome::CouldNotStart(why), None);
+                    }
+                    // A further attempt would repeat what was done in those before.
+                    note(record, format!("only some have run it: {why}"));
+                    return (Outcome::Lost, None);
                 }
             }
         }

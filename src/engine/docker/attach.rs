@@ -76,7 +76,7 @@ impl Docker {
         let client = self.client().await?;
         let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
         match client.start_exec(exec, Some(options)).await.map_err(|e| self.wrong(e))? {
-            StartExecResults::Attached { output, input: _input } => self.drain(output, sink).await?,
+            StartExecResults::Attached { output, input: _input } => self.drain(output, sink).await.map_err(midway)?,
             StartExecResults::Detached => {}
         }
         loop {
@@ -86,7 +86,7 @@ impl Docker {
                 Ok(None) => tokio::time::sleep(EXEC_POLL).await,
                 // It had begun: this engine is another process than the one that knew it.
                 Err(EngineError::NotFound(why)) => return Err(EngineError::Unavailable(why)),
-                Err(error) => return Err(error),
+                Err(error) => return Err(midway(error)),
             }
         }
     }
@@ -104,6 +104,15 @@ impl Docker {
     }
 }
 
+/// What is said after a command has begun is no refusal of it, whatever it is about: its container
+/// may have been removed meanwhile.
+fn midway(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Unavailable(_) | EngineError::Protocol(_) => error,
+        error => EngineError::Protocol(format!("while a command ran: {error}")),
+    }
+}
+
 /// Removes the container of a one-shot that is given up half-way.
 struct Removal(Option<(bollard::Docker, String)>);
 
@@ -116,5 +125,19 @@ impl Drop for Removal {
                 tracing::warn!("failed to remove container {id}: {error}");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_said_of_a_command_that_runs_is_a_refusal() {
+        let text = String::new;
+        for error in [EngineError::NotFound(text()), EngineError::Conflict(text()), EngineError::Other(text())] {
+            assert!(matches!(midway(error), EngineError::Protocol(_)));
+        }
+        assert!(matches!(midway(EngineError::Unavailable(text())), EngineError::Unavailable(_)));
     }
 }
