@@ -107,11 +107,11 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
                 Some(answer) = &mut stop, if stopping => {
                     stop.set(None.into());
                     fail::fail_point!("run.stopped");
-                    match answer {
-                        Err(error @ EngineError::Unavailable(_)) => return Err(error.into()),
-                        // It may have ended by itself in between.
-                        Err(error) => tracing::warn!("run {} could not be stopped: {error}", run.record.id),
-                        Ok(()) => {}
+                    // Refused: it may have ended by itself in between; else it is sent again.
+                    answer?;
+                    if code.is_none() {
+                        // The word of its end may never come; this question is answered.
+                        end.set(self.engine.exit(id).right_future().fuse());
                     }
                     None
                 }

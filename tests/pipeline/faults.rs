@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use tender::engine::EngineError;
 use tender::engine::fake::{Gate, Script};
 use tender::job::{Action, Job};
 use tender::run::{Outcome, RunRecord, Trigger};
@@ -148,6 +149,23 @@ async fn a_lock_is_waited_for_in_sight_and_not_for_ever() {
             assert!(follows.iter().any(|row| row.trigger == Trigger::FollowUp), "{follows:?}");
             gate.open();
             house.end_of(&mut runner, &jobs).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_stop_that_is_refused_is_sent_again() {
+    House::new()
+        .run(async |house| {
+            house.fake.script("slow", Script::forever());
+            house.fake.fail_next("stop", EngineError::Other("cannot stop container".to_owned()));
+            let mut slow = job("slow");
+            slow.policy.timeout = Some(Duration::from_millis(50));
+            let jobs = [slow];
+            let mut runner = house.runner();
+            house.plan(&mut runner, &jobs, "slow", 60).await;
+            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "timed out");
+            assert_eq!(house.fake.calls_of("stop").len(), 2);
         })
         .await;
 }
