@@ -8,6 +8,7 @@ use futures_util::future::OptionFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
+use super::judge::proven;
 use super::perform::{Performer, Run, Step, Stepped};
 use super::tap::CHUNK;
 use crate::engine::{EngineError, Life, Runs};
@@ -138,12 +139,17 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             }
             if closed {
                 open = false;
+                if code.is_none() {
+                    // The word of the end comes with that of the log, or right after it.
+                    code = tokio::time::timeout(SOON, &mut end).await.ok().transpose()?;
+                }
                 // A log ends with its container; what `inspect` says then is the last word about it.
+                let asked = Instant::now();
                 let seen = self.engine.look(id).await?;
                 if seen.as_ref().is_none_or(|seen| seen.life != Life::Running) {
                     fail::fail_point!("run.exited");
                     run.tap = Some(tap);
-                    let code = code.or_else(|| seen.as_ref().and_then(|seen| seen.exit_code));
+                    let code = proven(code, seen.as_ref(), asked.elapsed());
                     return Ok(Step::Collect { id: id.to_owned(), code, seen: seen.map(Box::new) });
                 }
                 heard = Instant::now();

@@ -1,6 +1,8 @@
 //! How a run has ended: from its row, the exit code, what `inspect` says, and what became of the
 //! engine meanwhile. Pure.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::gap::Engine;
@@ -30,6 +32,16 @@ impl Ending {
     pub(super) const fn without_container(outcome: Outcome) -> Self {
         Self { outcome, code: None, image: None, started_at: None, finished_at: None, note: None, container: None }
     }
+}
+
+/// An answer that took longer may be that of the next process: a call that comes while an engine
+/// stops may be kept for the one that it starts (socket activation).
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// A code that was seen live, where the answer to a look since then is proof of it. Without a
+/// container nobody could say more.
+pub(super) fn proven(code: Option<i64>, seen: Option<&Seen>, took: Duration) -> Option<i64> {
+    code.filter(|_| seen.is_none() || took <= PROMPT)
 }
 
 /// How the end of a container became known.
@@ -92,6 +104,15 @@ mod tests {
     use super::*;
     use crate::engine::Life;
     use crate::job::ContainerSpec;
+
+    #[test]
+    fn a_late_answer_proves_nothing() {
+        let seen = super::super::labels::tests::seen(Life::Exited, &ContainerSpec::default());
+        assert_eq!(proven(Some(143), Some(&seen), PROMPT), Some(143));
+        assert_eq!(proven(Some(143), Some(&seen), PROMPT * 2), None);
+        assert_eq!(proven(Some(143), None, PROMPT * 2), Some(143));
+        assert_eq!(proven(None, Some(&seen), PROMPT), None);
+    }
 
     #[test]
     fn outcomes() {

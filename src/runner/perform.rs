@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gap;
 use super::held;
-use super::judge::{Ending, Known, judge};
+use super::judge::{Ending, Known, judge, proven};
 use super::labels::Identity;
 use super::output::{LogTarget, Output};
 use super::pause::Pause;
@@ -389,15 +389,19 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
         }
         run.record.started_at = run.record.started_at.or(seen.as_ref().and_then(|seen| seen.started_at));
         self.open(run).await?;
-        let seen = match seen {
+        let (seen, code) = match seen {
             Some(seen) => {
                 self.drain(run, &id).await?;
-                Some(*seen)
+                (Some(*seen), code)
             }
             None => {
-                let (seen, drained) = tokio::join!(self.engine.look(&id), self.drain(run, &id));
+                let asked = tokio::time::Instant::now();
+                let look = async { (self.engine.look(&id).await, asked.elapsed()) };
+                let ((seen, took), drained) = tokio::join!(look, self.drain(run, &id));
                 drained?;
-                seen?
+                let seen = seen?;
+                let code = proven(code, seen.as_ref(), took);
+                (seen, code)
             }
         };
         // Whoever said so was wrong.
