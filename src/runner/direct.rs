@@ -48,11 +48,20 @@ impl<E: Host> Task<E> {
         let names: Vec<&str> = prepared.iter().map(|(target, _)| target.name.as_str()).collect();
         record.started_at = Some(now);
         record.container_name = Some(names.join(", "));
-        let deadline = self.order.limits.timeout.and_then(|limit| after(now, limit));
+        let open = self.until_done(&record, || self.output.open(&record.id, self.log(&record)));
+        let Some(lane) = self.order.cancel.run_until_cancelled(open).await else {
+            record.started_at = None;
+            return self.record(planning, record, Outcome::Cancelled, None).await;
+        };
+        // Its time begins with the command.
+        let deadline = self.order.limits.timeout.and_then(|limit| after(Utc::now(), limit));
         record.state = State::Direct { deadline, stopping: None };
-        let lane = self.until_done(&record, || async { self.output.open(&record.id, self.log(&record)).await }).await;
         // From here on it is never begun again.
-        self.until_done(&record, || self.store.direct(&record)).await;
+        let mark = self.until_done(&record, || self.store.direct(&record));
+        if self.order.cancel.run_until_cancelled(mark).await.is_none() {
+            record.started_at = None;
+            return self.record(planning, record, Outcome::Cancelled, None).await;
+        }
         fail::fail_point!("direct.marked");
         *self.shared.borrow_mut() = record.clone();
         // The daemon may have ended in the meantime.

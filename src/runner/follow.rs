@@ -40,12 +40,28 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             self.mark(run, &id, image).await?;
         }
         self.note_start(run, &id, started_at).await;
-        self.open(run).await?;
+        if let Err(setback) = self.open(run).await {
+            self.stop_unheard(run, &id).await?;
+            return Err(setback);
+        }
         if let Some(code) = self.over_soon(run, &id).await {
             fail::fail_point!("run.exited");
             return Ok(Step::Collect { id, code: Some(code), seen: None });
         }
         self.attend(run, &id).await
+    }
+
+    /// Stops a run whose output has no place, if there is a reason to: the engine keeps what it says.
+    async fn stop_unheard(&self, run: &mut Run<'_>, id: &str) -> Stepped<()> {
+        let grace = match &run.record.state {
+            State::Stopping { kill_at, .. } => (*kill_at - Utc::now()).to_std().unwrap_or_default(),
+            _ if run.order.cancel.is_cancelled() => self.note_stop(run, id, StopReason::Cancel).await,
+            State::Running { deadline: Some(at), .. } if *at <= Utc::now() => {
+                self.note_stop(run, id, StopReason::Timeout).await
+            }
+            _ => return Ok(()),
+        };
+        Ok(self.engine.stop(id, grace).await?)
     }
 
     /// The code of a run that is over in no time, where the engine tells of ends by itself.

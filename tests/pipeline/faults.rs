@@ -169,3 +169,34 @@ async fn a_stop_that_is_refused_is_sent_again() {
         })
         .await;
 }
+
+/// Adopted while its spool cannot be opened: its time is over all the same.
+#[tokio::test]
+async fn a_run_whose_output_has_no_place_is_stopped_in_time() {
+    for cancel in [false, true] {
+        House::new()
+            .run(async |house| {
+                house.fake.script("slow", Script::forever());
+                let mut slow = job("slow");
+                slow.policy.timeout = (!cancel).then_some(Duration::from_millis(300));
+                let jobs = [slow];
+                let mut runner = house.runner();
+                // A file where its folder should be.
+                let spools = house.shelf().raw(&house.row("slow", 60).id).parent().unwrap().to_owned();
+                std::fs::remove_dir_all(&spools).ok();
+                std::fs::write(&spools, "").unwrap();
+                let row = house.plan(&mut runner, &jobs, "slow", 60).await;
+                house.until_started(&mut runner).await;
+                if cancel {
+                    assert!(runner.cancel(&row.id, Utc::now()).await.unwrap());
+                }
+                while house.fake.calls_of("stop").is_empty() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                std::fs::remove_file(&spools).unwrap();
+                let record = house.end_of(&mut runner, &jobs).await;
+                assert_eq!(outcome(&record), if cancel { "cancelled" } else { "timed out" });
+            })
+            .await;
+    }
+}
