@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::judge::proven;
-use super::perform::{Performer, Run, Step, Stepped};
+use super::perform::{Performer, Run, Setback, Step, Stepped};
 use super::tap::CHUNK;
 use crate::engine::{EngineError, Life, Runs};
 use crate::run::{Ledger, State, StopReason};
@@ -20,6 +20,9 @@ const SOON: Duration = Duration::from_millis(250);
 
 /// How long the rest of the output of an ended container may stay away before it is asked for again.
 const STALL: Duration = Duration::from_secs(10);
+
+/// How often that is done before the rest is given up, when nothing comes in between.
+const STALLS: u32 = 6;
 
 /// A log that is closed for longer than this before the container ends is opened again.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -204,8 +207,14 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     pub(super) async fn drain(&self, run: &mut Run<'_>, id: &str) -> Stepped<()> {
         let Some(tap) = run.tap.as_mut().filter(|tap| !tap.lane.is_complete()) else { return Ok(()) };
         let mut frames = std::pin::pin!(self.engine.log(id, tap.begin()).ready_chunks(CHUNK));
+        let before = tap.bytes;
         loop {
             let Ok(chunk) = tokio::time::timeout(STALL, frames.next()).await else {
+                run.stalls = if tap.bytes > before { 1 } else { run.stalls + 1 };
+                if run.stalls <= STALLS {
+                    let why = "the engine does not give the rest of the output";
+                    return Err(Setback::Passing(anyhow::anyhow!(why)));
+                }
                 run.note = Some("output incomplete: the engine does not give the rest".to_owned());
                 return Ok(());
             };

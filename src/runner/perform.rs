@@ -188,6 +188,8 @@ pub(super) struct Run<'a> {
     pub(super) tap: Option<Tap>,
     /// What is missing from its output.
     pub(super) note: Option<String>,
+    /// How often in a row the rest of its output has stayed away.
+    pub(super) stalls: u32,
     /// The container that this process has created: nobody else can have started it.
     pub(super) made: Option<String>,
 }
@@ -200,7 +202,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
     /// When the ledger cannot be written: the container is kept then, as the only record of the
     /// run. Call again with [`Entry::Unknown`] and the same record.
     pub async fn perform(&self, record: RunRecord, order: &Order, entry: Entry) -> Result<RunRecord> {
-        let mut run = Run { record, order, tap: None, note: None, made: None };
+        let mut run = Run { record, order, tap: None, note: None, stalls: 0, made: None };
         let mut step = Step::from(entry);
         let mut pause = Pause::default();
         loop {
