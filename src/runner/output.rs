@@ -84,7 +84,7 @@ pub struct Lane {
 enum Message {
     Open { run: RunId, log: Option<LogTarget>, broken: Arc<AtomicBool>, reply: oneshot::Sender<Result<Stored>> },
     Push { run: RunId, pieces: Vec<Frame>, share: OwnedSemaphorePermit },
-    End { run: RunId, reply: oneshot::Sender<Result<()>> },
+    End { run: RunId, complete: bool, reply: oneshot::Sender<Result<()>> },
     Close { run: RunId, log: Option<LogTarget>, trailer: Trailer, reply: oneshot::Sender<()> },
     Retry,
     Stop { reply: oneshot::Sender<()> },
@@ -195,10 +195,22 @@ impl Lane {
     /// # Errors
     /// When it could not be stored.
     pub async fn end(&self) -> Result<()> {
-        let (reply, answer) = oneshot::channel();
-        ask(&self.queue, Message::End { run: self.run.clone(), reply }, answer).await??;
+        self.finish(true).await?;
         self.complete.set(true);
         Ok(())
+    }
+
+    /// What was pushed is on the disk when it returns.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn sync(&self) -> Result<()> {
+        self.finish(false).await
+    }
+
+    async fn finish(&self, complete: bool) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        ask(&self.queue, Message::End { run: self.run.clone(), complete, reply }, answer).await?
     }
 }
 

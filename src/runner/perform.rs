@@ -411,7 +411,10 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             return Ok(Entry::Running(Box::new(seen.clone())).into());
         }
         if let Some(tap) = run.tap.as_ref().filter(|tap| !tap.lane.is_complete()) {
-            tap.lane.end().await.map_err(Setback::Passing)?;
+            // Where something is missing a later pass is to find that out again, should the outcome
+            // not become durable.
+            let stored = if run.note.is_none() { tap.lane.end().await } else { tap.lane.sync().await };
+            stored.map_err(Setback::Passing)?;
             fail::fail_point!("run.drained");
         }
         let known = match code {

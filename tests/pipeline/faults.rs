@@ -200,3 +200,27 @@ async fn a_run_whose_output_has_no_place_is_stopped_in_time() {
             .await;
     }
 }
+
+#[tokio::test]
+async fn what_is_missing_from_output_is_known_again_after_a_fault() {
+    House::new()
+        .run(async |house| {
+            house.fake.tells_ends();
+            house.fake.script("hello", Script::exits(0).out("unreadable\n"));
+            for _ in 0..100 {
+                house.fake.fail_next("log", EngineError::Other("the driver cannot be read".to_owned()));
+            }
+            let disk = rusqlite::Connection::open(house.settings.state_dir.join("store.sqlite")).unwrap();
+            let full = "CREATE TRIGGER full BEFORE UPDATE ON runs WHEN NEW.state = 'finished'
+                        BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END";
+            disk.execute_batch(full).unwrap();
+            let jobs = [job("hello")];
+            let mut runner = house.runner();
+            house.plan(&mut runner, &jobs, "hello", 60).await;
+            while !matches!(runner.next_event().await, Event::Trouble { .. }) {}
+            disk.execute_batch("DROP TRIGGER full").unwrap();
+            let record = house.end_of(&mut runner, &jobs).await;
+            assert_eq!(record.output_note.as_deref(), Some("output incomplete: the driver cannot be read"));
+        })
+        .await;
+}

@@ -72,8 +72,8 @@ impl Writer {
                             touched.insert(run);
                         }
                     }
-                    Message::End { run, reply } => {
-                        let _ = reply.send(self.end(&run));
+                    Message::End { run, complete, reply } => {
+                        let _ = reply.send(self.end(&run, complete));
                     }
                     Message::Close { run, log, trailer, reply } => {
                         let closed = self.close(&run, log, trailer);
@@ -154,11 +154,11 @@ impl Writer {
         self.lanes.insert(run.clone(), open);
     }
 
-    fn end(&mut self, run: &RunId) -> Result<()> {
+    fn end(&mut self, run: &RunId, complete: bool) -> Result<()> {
         self.flush(run);
         let open = self.lanes.get_mut(run).with_context(|| format!("the output of run {run} could not be stored"))?;
         let ended = (|| {
-            if !open.ended {
+            if complete && !open.ended {
                 spool::write(&mut open.file, &Record::End)?;
                 open.ended = true;
             }
