@@ -52,7 +52,9 @@ impl<E: Host> Task<E> {
             && fresh
             && matches!(self.shared.borrow().state, State::Planned { .. })
         {
-            return self.direct(&planning, exec).await;
+            let record = self.direct(&planning, exec).await;
+            self.comeback.release(&record.id).await;
+            return record;
         }
         let performer = Performer {
             engine: &*self.engine,
