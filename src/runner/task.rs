@@ -1,5 +1,6 @@
 //! One run as a task of its own.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -16,7 +17,7 @@ use super::perform::{Entry, Order, Performer};
 use super::room::{Event, Room};
 use crate::engine::{EngineError, Host, Life, Runs};
 use crate::job::{Action, Job, ServiceRun};
-use crate::run::{Ledger, RunId, RunRecord, Started, State, StopReason, Stopped};
+use crate::run::{Ledger, Outcome, RunId, RunRecord, Started, State, StopReason, Stopped};
 use crate::store::Store;
 
 /// A run's record as far as it is known, for everyone who looks.
@@ -169,6 +170,17 @@ fn is_away(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref::<EngineError>(), Some(EngineError::Unavailable(_))))
 }
 
+/// The record that decides what follows: who asks for the end of a run wants no further attempt,
+/// although it may have ended by itself meanwhile.
+fn as_asked(record: &RunRecord, stop_asked: bool) -> Cow<'_, RunRecord> {
+    match record.outcome() {
+        Some(outcome) if stop_asked && !matches!(outcome, Outcome::Succeeded | Outcome::Skipped(_)) => {
+            Cow::Owned(RunRecord { state: State::Finished(Outcome::Cancelled), ..record.clone() })
+        }
+        _ => Cow::Borrowed(record),
+    }
+}
+
 /// The store, with what follows from an outcome in the same commit, and with a word to the loop.
 pub(super) struct Planning<'a, E> {
     task: &'a Task<E>,
@@ -228,7 +240,8 @@ impl<E> Ledger for Planning<'_, E> {
 
     async fn finished(&self, record: &RunRecord) -> Result<()> {
         let job = self.task.job.as_deref();
-        let next = job.map_or_else(Vec::new, |job| next::rows(record, job, Utc::now()));
+        let stop_asked = self.task.order.cancel.is_cancelled();
+        let next = job.map_or_else(Vec::new, |job| next::rows(&as_asked(record, stop_asked), job, Utc::now()));
         let next = self.task.store.finish(record, next).await?;
         *self.task.next.borrow_mut() = next;
         *self.task.shared.borrow_mut() = record.clone();

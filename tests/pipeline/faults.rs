@@ -201,6 +201,30 @@ async fn a_run_whose_output_has_no_place_is_stopped_in_time() {
     }
 }
 
+/// It has ended by itself, and badly, before its end is asked for, and is not recorded yet.
+#[tokio::test]
+async fn who_asks_for_the_end_gets_no_further_attempt() {
+    House::new()
+        .run(async |house| {
+            house.fake.script("slow", Script::exits(3));
+            let disk = rusqlite::Connection::open(house.settings.state_dir.join("store.sqlite")).unwrap();
+            let full = "CREATE TRIGGER full BEFORE UPDATE ON runs WHEN NEW.state = 'finished'
+                        BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END";
+            disk.execute_batch(full).unwrap();
+            let mut slow = job("slow");
+            slow.policy.retries.max = 3;
+            let jobs = [slow];
+            let mut runner = house.runner();
+            let row = house.plan(&mut runner, &jobs, "slow", 60).await;
+            while !matches!(runner.next_event().await, Event::Trouble { .. }) {}
+            assert!(runner.cancel(&row.id, Utc::now()).await.unwrap());
+            disk.execute_batch("DROP TRIGGER full").unwrap();
+            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "failed(3)");
+            assert_eq!(house.store.unfinished().await.unwrap(), []);
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn what_is_missing_from_output_is_known_again_after_a_fault() {
     House::new()
