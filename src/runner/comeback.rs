@@ -58,9 +58,11 @@ impl<E: Runs> Comeback<E> {
     }
 
     /// The run is over: starts what was stopped for it. What cannot be started now is tried again.
+    /// A run that stops nothing waits for nothing here.
     pub(super) async fn release(&self, run: &RunId) {
-        self.held.borrow_mut().remove(run);
-        if self.noted.get() && !self.round().await {
+        let held = self.held.borrow_mut().remove(run);
+        let stops = held.is_some_and(|services| !services.is_empty());
+        if self.noted.get() && (!stops || !self.round().await) {
             self.wake.notify_one();
         }
     }
