@@ -58,11 +58,14 @@ impl Ends {
         lock(&self.state).started.remove(id);
     }
 
-    /// The exit code of a container that was expected; `None` when the stream is not there.
+    /// The exit code of a container that was expected, told once: it may be started again.
+    /// `None` when the stream is not there.
     pub(super) async fn of(&self, id: &str) -> Option<i64> {
         let mut told = lock(&self.state).started.get(id)?.subscribe();
         // An error: the stream broke off.
-        *told.wait_for(Option::is_some).await.ok()?
+        let code = *told.wait_for(Option::is_some).await.ok()?;
+        self.forget(id);
+        code
     }
 }
 
@@ -108,5 +111,23 @@ impl State {
         {
             told.send_replace(Some(code));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard::models::EventActor;
+
+    #[tokio::test]
+    async fn an_end_is_told_once() {
+        let ends = Ends::default();
+        lock(&ends.state).live = true;
+        ends.expect("a");
+        let attributes = Some(HashMap::from([("exitCode".to_owned(), "3".to_owned())]));
+        let actor = Some(EventActor { id: Some("a".to_owned()), attributes });
+        lock(&ends.state).heard(&EventMessage { action: Some("die".to_owned()), actor, ..EventMessage::default() });
+        assert_eq!(ends.of("a").await, Some(3));
+        assert_eq!(ends.of("a").await, None, "somebody has started it again");
     }
 }
