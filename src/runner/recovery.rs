@@ -13,7 +13,7 @@ use super::projection::Trailer;
 use crate::engine::{EngineError, Life, Runs, Seen};
 use crate::job::{Job, JobName};
 use crate::run::{Outcome, RunId, RunRecord, labels};
-use crate::store::{Store, Watermark};
+use crate::store::{Store, Unreadable, Watermark};
 
 /// A run that goes on.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,8 @@ pub async fn recover<E: Runs>(
     process_started: DateTime<Utc>,
 ) -> Result<Recovered> {
     let decided = store.watermarks().await?;
-    let mut recovery = Recovery { engine, store, identity, decided, done: Recovered::default() };
+    let forgotten = store.forgotten().await?;
+    let mut recovery = Recovery { engine, store, identity, decided, forgotten, done: Recovered::default() };
     let mut found: Vec<(RunId, Seen)> = Vec::new();
     let ids = engine.list(&identity.filter()).await.context("failed to list the containers of runs")?;
     fail::fail_point!("recover.listed");
@@ -84,6 +85,8 @@ struct Recovery<'a, E> {
     identity: &'a Identity,
     /// The watermarks as they were found.
     decided: BTreeMap<JobName, Watermark>,
+    /// Up to when the history has forgotten runs.
+    forgotten: Option<DateTime<Utc>>,
     done: Recovered,
 }
 
@@ -127,13 +130,26 @@ impl<E: Runs> Recovery<'_, E> {
             ));
             return Ok(None);
         };
-        let stored = match self.store.get(&rebuilt.id).await? {
-            Some(record) => Some(record),
-            None => self.store.find(&rebuilt.occurrence).await?,
+        let stored = match self.stored(&rebuilt).await {
+            Err(error) if error.is::<Unreadable>() => {
+                self.remark(format!("the row of {} cannot be read; its container is left alone", seen.name));
+                return Ok(None);
+            }
+            answer => answer?,
         };
         let Some(record) = stored else {
             if seen.life == Life::Created && self.is_decided(&rebuilt) {
                 // Skipped while its container waited to be started.
+                self.remove(seen).await?;
+                return Ok(None);
+            }
+            if seen.life != Life::Running && self.forgotten.is_some_and(|at| rebuilt.occurrence.planned_for <= at) {
+                // Only what has an outcome is forgotten. Were it rebuilt, it would be recorded or even
+                // run once more.
+                self.remark(format!(
+                    "the container {} is left over from a run that the history has forgotten; it is removed",
+                    seen.name
+                ));
                 self.remove(seen).await?;
                 return Ok(None);
             }
@@ -159,12 +175,21 @@ impl<E: Runs> Recovery<'_, E> {
         }
     }
 
+    async fn stored(&self, rebuilt: &RunRecord) -> Result<Option<RunRecord>> {
+        match self.store.get(&rebuilt.id).await? {
+            Some(record) => Ok(Some(record)),
+            None => self.store.find(&rebuilt.occurrence).await,
+        }
+    }
+
     /// A step of another run: its parent decides about it for as long as that goes on.
     async fn child(&mut self, seen: &Seen, parent: &RunId) -> Result<()> {
-        let parent_ended = match self.store.get(parent).await? {
-            Some(record) => record.outcome().is_some(),
+        let parent_ended = match self.store.get(parent).await {
+            Ok(Some(record)) => record.outcome().is_some(),
             // Of a lost store: its journal may still go on.
-            None => false,
+            Ok(None) => false,
+            Err(error) if error.is::<Unreadable>() => false,
+            Err(error) => return Err(error),
         };
         if parent_ended && seen.life != Life::Running {
             self.remove(seen).await?;
@@ -204,7 +229,11 @@ impl<E: Runs> Recovery<'_, E> {
 pub async fn finish_output(output: &Output, store: &Store, log_dir: &std::path::Path) -> Result<usize> {
     let mut finished = 0;
     for run in output.shelf().open_spools()? {
-        let Some(record) = store.get(&run).await? else {
+        let stored = match store.get(&run).await {
+            Err(error) if error.is::<Unreadable>() => continue,
+            answer => answer?,
+        };
+        let Some(record) = stored else {
             // Neither a row nor a container is left that could go on.
             output.put_away(&run);
             continue;

@@ -23,6 +23,7 @@ pub use decide::{Decided, Settled, Skipped};
 pub use lease::{Lease, instance};
 pub use open::Opened;
 pub use read::{Filter, LastOutcome, Listed, Reader, Watermark};
+pub use row::Unreadable;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -181,7 +182,8 @@ impl Store {
         self.thread.write(Durability::Power, move |tx| write::finish(tx, record, next)).await
     }
 
-    /// All runs without an outcome, by the instant at which they fell due.
+    /// All runs without an outcome, by the instant at which they fell due, but for those that cannot
+    /// be read: they are told in the log.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -324,6 +326,16 @@ impl Store {
                 return Ok(gone);
             }
         }
+    }
+
+    /// The last planned instant of which a run was ever dropped by [`Store::prune`]. A run up to it
+    /// that has no row had ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn forgotten(&self) -> Result<Option<DateTime<Utc>>> {
+        let at = self.thread.read(prune::forgotten).await?;
+        Ok(at.and_then(|at| DateTime::from_timestamp(at, 0)))
     }
 
     /// Why its disk has no room for output any more, if so. Cheap; it also gives up the ballast in

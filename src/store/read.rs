@@ -126,7 +126,7 @@ impl Reader {
 }
 
 pub(super) fn unfinished(connection: &Connection) -> Result<Vec<RunRecord>> {
-    row::all(connection, sql::UNFINISHED, [])
+    row::all_readable(connection, sql::UNFINISHED, [])
 }
 
 pub(super) fn get(connection: &Connection, run: &RunId) -> Result<Option<RunRecord>> {

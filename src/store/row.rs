@@ -49,17 +49,22 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<String> {
 
 /// Reads a document.
 pub(super) fn parse(document: &str) -> Result<RunRecord> {
-    serde_json::from_str(document).context("the store holds a run that cannot be read")
+    serde_json::from_str(document).map_err(|source| {
+        let all: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+        Unreadable { run: all["id"].as_str().unwrap_or("unknown").to_owned(), source }.into()
+    })
 }
 
-/// The records that a query finds; its first column is `document`.
-pub(super) fn all(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<RunRecord>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let documents = statement.query_map(params, read)?;
-    documents.map(|document| parse(&document?)).collect()
+/// A row that this release cannot read, such as one in a state that a newer one has come up with.
+#[derive(Debug, thiserror::Error)]
+#[error("the row of run {run} cannot be read")]
+pub struct Unreadable {
+    run: String,
+    source: serde_json::Error,
 }
 
-/// The same for a history, which is not to be lost because of one row that cannot be read.
+/// The records that a query finds; its first column is `document`. One row that cannot be read costs
+/// no more than itself: it stays, and with it the occurrence that it is of.
 pub(super) fn all_readable(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<RunRecord>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut records = Vec::new();

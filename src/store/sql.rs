@@ -42,7 +42,7 @@ pub(super) const LAST_OF_JOB: &str = "SELECT document FROM runs WHERE job = ?1 A
 pub(super) const CUT: &str = "SELECT planned_for FROM runs ORDER BY planned_for DESC LIMIT 1 OFFSET ?1";
 
 /// Drops some finished runs that were planned before an instant, oldest first; those of a job's last
-/// occurrence stay.
+/// occurrence stay. Gives when they were planned.
 pub(super) const PRUNE: &str = "DELETE FROM runs WHERE rowid IN (
          SELECT old.rowid FROM runs AS old WHERE old.planned_for < ?1 AND old.state = 'finished' AND EXISTS (
              SELECT 1 FROM runs AS later
@@ -50,7 +50,7 @@ pub(super) const PRUNE: &str = "DELETE FROM runs WHERE rowid IN (
                AND later.part = 0 AND later.state = 'finished'
          )
          ORDER BY old.planned_for LIMIT ?2
-     )";
+     ) RETURNING planned_for";
 
 /// The last instant of the last skips that stay when so many stay.
 pub(super) const CUT_SKIPS: &str = "SELECT last_at FROM skips ORDER BY last_at DESC LIMIT 1 OFFSET ?1";

@@ -298,7 +298,9 @@ async fn the_last_occurrence_of_a_job_stays_whole_and_age_counts() {
         let skips = listed.iter().filter(|line| matches!(line, Listed::Skips(_))).count();
         (listed.len() - skips, skips)
     };
+    assert_eq!(room.store.forgotten().await.unwrap(), None);
     assert_eq!(room.store.prune(600, at(0)).await.unwrap(), 401, "more than one round");
+    assert_eq!(room.store.forgotten().await.unwrap(), Some(at(401)));
     assert_eq!(left().await, (602, 600));
     assert_eq!(room.store.prune(600, at(900)).await.unwrap(), 498, "those before an instant");
     assert_eq!(left().await, (104, 0));

@@ -1,8 +1,9 @@
 //! An engine that restarts or crashes: what it took away is interrupted, and nothing else is.
 
 use tender::engine::fake::Script;
-use tender::job::OnInterrupt;
-use tender::run::RunRecord;
+use tender::engine::{Life, Runs};
+use tender::job::{ContainerSpec, OnInterrupt};
+use tender::run::{Outcome, RunRecord, State};
 use tender::runner::recovery;
 
 use super::house::{House, job};
@@ -73,4 +74,70 @@ async fn what_was_killed_by_hand_failed_although_no_scheduler_was_there() {
             })
             .await;
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_run_that_the_history_forgot_is_removed_and_not_run_again() {
+    // Whether it had run, or was cancelled before.
+    for ran in [true, false] {
+        House::new()
+            .run(async |house| {
+                let row = house.store.plan(vec![house.row("hello", 60)], vec![], vec![], None).await.unwrap().remove(0);
+                let spec = ContainerSpec { image: "busybox".to_owned(), ..ContainerSpec::default() };
+                let name = row.occurrence.container_name("stack");
+                house.fake.script("hello", Script::exits(0).out("once\n"));
+                house.fake.create(&name, &house.identity.dress(spec, &row)).await.unwrap();
+                if ran {
+                    house.fake.start(&name).await.unwrap();
+                    while house.fake.look(&name).await.unwrap().unwrap().life != Life::Exited {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                let mut later = house.store.plan(vec![house.row("hello", 120)], vec![], vec![], None).await.unwrap();
+                for mut record in [row.clone(), later.remove(0)] {
+                    record.state = State::Finished(Outcome::Succeeded);
+                    house.store.finish(&record, vec![]).await.unwrap();
+                }
+                assert_eq!(house.store.prune(1, chrono::DateTime::UNIX_EPOCH).await.unwrap(), 1);
+                house.restart();
+                let found = recovery::recover(&house.fake, &house.store, &house.identity, chrono::Utc::now()).await;
+                let found = found.unwrap();
+                assert_eq!((found.resumes, found.removed), (vec![], vec![name]));
+                assert!(found.remarks[0].contains("the history has forgotten"), "{:?}", found.remarks);
+                assert_eq!(house.fake.names(), [""; 0]);
+                assert_eq!(house.store.get(&row.id).await.unwrap(), None, "it is not told twice");
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_holds_up_nobody_else() {
+    House::new()
+        .run(async |house| {
+            house.fake.script("hello", Script::default().stays());
+            let jobs = [job("hello")];
+            let mut runner = house.runner();
+            let row = house.plan(&mut runner, &jobs, "hello", 60).await;
+            house.until_started(&mut runner).await;
+            runner.stop().await;
+            let other = rusqlite::Connection::open(house.settings.state_dir.join("store.sqlite")).unwrap();
+            let newer = "UPDATE runs SET state = 'melting', document = json_set(document, '$.state', 'melting')";
+            other.execute_batch(newer).unwrap();
+            house.restart();
+            let mut waiting = house.row("other", 60);
+            waiting.due = chrono::Utc::now();
+            house.store.plan(vec![waiting.clone()], vec![], vec![], None).await.unwrap();
+            let found = recovery::recover(&house.fake, &house.store, &house.identity, chrono::Utc::now()).await;
+            let found = found.unwrap();
+            let resumed: Vec<_> = found.resumes.iter().map(|resume| resume.record.id.clone()).collect();
+            assert_eq!(resumed, [waiting.id]);
+            assert!(found.remarks[0].contains("cannot be read"), "{:?}", found.remarks);
+            let output = tender::runner::output::Output::start(house.shelf()).unwrap();
+            recovery::finish_output(&output, &house.store, &house.settings.log_dir).await.unwrap();
+            assert_eq!(house.fake.names(), [row.occurrence.container_name("stack")], "it is left alone");
+            let again = house.row("hello", 60);
+            assert_eq!(house.store.plan(vec![again], vec![], vec![], None).await.unwrap(), [], "nor repeated");
+        })
+        .await;
 }
