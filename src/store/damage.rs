@@ -103,6 +103,14 @@ pub(super) fn is_full(error: &anyhow::Error) -> bool {
     code(error) == Some(ErrorCode::DiskFull)
 }
 
+/// Whether an error may be that of a full disk at opening: the index of the log cannot grow then.
+pub(super) fn may_be_full(error: &anyhow::Error) -> bool {
+    use ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+    let full = |e: &std::io::Error| e.kind() == std::io::ErrorKind::StorageFull;
+    code(error).is_some_and(|code| matches!(code, DiskFull | SystemIoFailure | CannotOpen))
+        || error.chain().any(|e| e.downcast_ref().is_some_and(full))
+}
+
 fn code(error: &anyhow::Error) -> Option<ErrorCode> {
     error.chain().find_map(|e| e.downcast_ref::<rusqlite::Error>()).and_then(rusqlite::Error::sqlite_error_code)
 }

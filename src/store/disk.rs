@@ -65,11 +65,9 @@ pub struct Ballast {
 impl Ballast {
     /// The ballast of a state dir, made if there is room and it is not there.
     pub fn new(state_dir: &Path) -> Self {
-        let ballast = Self {
-            path: state_dir.join("ballast"),
-            there: Arc::new(AtomicBool::new(false)),
-            turn: Arc::new(Mutex::new(())),
-        };
+        let path = state_dir.join("ballast");
+        let there = Arc::new(AtomicBool::new(path.exists()));
+        let ballast = Self { path, there, turn: Arc::default() };
         ballast.look();
         ballast
     }

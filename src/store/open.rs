@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 use chrono::Utc;
 use rusqlite::Connection;
 
-use super::damage::{self, Corrupt, Damage, is_corrupt, is_full};
+use super::damage::{self, Corrupt, Damage, is_corrupt, may_be_full};
 use super::disk::Ballast;
 use super::thread::Thread;
-use super::{FILE, Store, schema};
+use super::{FILE, Store, schema, stopped};
 
 /// Says in the file whose it is: "tndr".
 const APPLICATION: i32 = 0x746e_6472;
@@ -29,49 +29,60 @@ pub struct Opened {
     pub store: Store,
     /// Where the file that was found lies now, if it was corrupt and a new one had to be begun.
     pub set_aside: Option<PathBuf>,
+    /// Whether it may have held notes about stopped services that could not be read: those stay down.
+    pub notes_lost: bool,
 }
 
 pub(super) fn open(state_dir: &Path) -> Result<Opened> {
     fs::create_dir_all(state_dir).with_context(|| format!("failed to create {}", state_dir.display()))?;
     let ballast = Ballast::new(state_dir);
     let path = state_dir.join(FILE);
-    let opened = match open_or_begin(state_dir, &path) {
-        Err(error) if is_full(&error) && ballast.give_up() => open_or_begin(state_dir, &path),
+    let mut aside = Aside::default();
+    let opened = match open_or_begin(state_dir, &path, &mut aside) {
+        Err(error) if may_be_full(&error) && ballast.give_up() => open_or_begin(state_dir, &path, &mut aside),
         answer => answer,
     };
-    let (connection, set_aside) = opened.with_context(|| format!("failed to open {}", path.display()))?;
+    let connection = opened.with_context(|| format!("failed to open {}", path.display()))?;
     let damage = Damage::none(state_dir);
     if fs::metadata(&path)?.len() >= LARGE {
         damage.check_beside(state_dir);
     }
-    Ok(Opened { store: Store { thread: Thread::start(connection, ballast, damage)? }, set_aside })
+    let store = Store { thread: Thread::start(connection, ballast, damage)? };
+    Ok(Opened { store, set_aside: aside.path, notes_lost: aside.notes_lost })
 }
 
-fn open_or_begin(state_dir: &Path, path: &Path) -> Result<(Connection, Option<PathBuf>)> {
-    let mut aside = None;
+/// What became of a file that is corrupt, also over a second attempt.
+#[derive(Debug, Default)]
+struct Aside {
+    path: Option<PathBuf>,
+    notes_lost: bool,
+}
+
+fn open_or_begin(state_dir: &Path, path: &Path, aside: &mut Aside) -> Result<Connection> {
     if damage::mark(state_dir).exists() {
-        aside = set_aside(path)?;
+        aside.path = set_aside(path)?.or(aside.path.take());
         damage::unmark(state_dir);
     }
     if !path.exists() {
         // The log of a file that is gone would be played into the new one.
-        aside = aside.or(set_aside(path)?);
-        begin(path)?;
+        aside.path = aside.path.take().or(set_aside(path)?);
+        begin(path, aside)?;
     }
     match connect(path) {
-        Ok(connection) => Ok((connection, aside)),
         Err(error) if is_corrupt(&error) => {
             tracing::error!("the store is damaged: {error:#}");
-            aside = set_aside(path)?;
-            begin(path)?;
-            Ok((connect(path)?, aside))
+            aside.path = set_aside(path)?;
+            begin(path, aside)?;
+            connect(path)
         }
-        Err(error) => Err(error),
+        answer => answer,
     }
 }
 
-/// Makes a new store under another name first: a file without tables is then never one of ours.
-fn begin(path: &Path) -> Result<()> {
+/// Makes a new store under another name first: a file without tables is then never one of ours. It
+/// takes over what can still be read about services that were stopped: nobody else knows that they
+/// are to be started again.
+fn begin(path: &Path, aside: &mut Aside) -> Result<()> {
     let new = named(path, ".new");
     for left in [&new, &named(&new, "-journal"), &named(&new, "-wal"), &named(&new, "-shm")] {
         if left.exists() {
@@ -82,6 +93,11 @@ fn begin(path: &Path) -> Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     schema::migrate(&mut connection)?;
+    if let Some(old) = &aside.path {
+        let (notes, all) = stopped::rescue(old);
+        notes.iter().try_for_each(|note| stopped::note(&connection, note))?;
+        aside.notes_lost = !all;
+    }
     connection.close().map_err(|(_, error)| error)?;
     let folder = path.parent().unwrap_or(path);
     fs::rename(&new, path)

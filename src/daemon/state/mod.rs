@@ -91,7 +91,11 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         let mut reasons = Reasons::default();
         if let Some(path) = &opened.set_aside {
             tracing::error!(path = %path.display(), "the store was damaged; it was set aside and a new one begun");
-            reasons.raise(troubles::STORE_REPLACED, format!("the store was damaged and lies at {}", path.display()));
+            let mut what = format!("the store was damaged and lies at {}", path.display());
+            if opened.notes_lost {
+                what.push_str("; services that were stopped for runs may be down");
+            }
+            reasons.raise(troubles::STORE_REPLACED, what);
         }
         Self {
             options,

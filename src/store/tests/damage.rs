@@ -15,10 +15,7 @@ async fn closed() -> Room {
     checkpoint(&room).await;
     // Replaced, so that the last handle of it is dropped and its thread closes the file.
     room.store = super::room().store;
-    let log = room.dir.path().join(format!("{FILE}-wal"));
-    while log.exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    closed_file(&room).await;
     room
 }
 
@@ -26,6 +23,32 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     let mut file = File::options().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();
     file.write_all(bytes).unwrap();
+}
+
+/// Notes that a service was stopped, in a store that is closed again.
+async fn note(room: &Room) -> Stopped {
+    let note = Stopped {
+        run: RunId("a".to_owned()),
+        project: "stack".to_owned(),
+        service: "web".to_owned(),
+        container: "c1".to_owned(),
+        number: Some(1),
+        started_at: None,
+        grace_ms: 10_000,
+    };
+    let store = Store::open(room.dir.path(), &room.lease).unwrap().store;
+    store.note_stopped(&note).await.unwrap();
+    drop(store);
+    closed_file(room).await;
+    note
+}
+
+/// Waits until the thread of a store that was dropped has closed its file.
+async fn closed_file(room: &Room) {
+    let log = room.dir.path().join(format!("{FILE}-wal"));
+    while log.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 }
 
 #[tokio::test]
@@ -57,6 +80,7 @@ async fn whatever_is_no_store_is_set_aside_and_a_new_one_begun() {
     for (what, harm) in harms {
         let room = closed().await;
         let path = room.dir.path().join(FILE);
+        let note = note(&room).await;
         harm(&path);
         let before = fs::read(&path).ok();
         let opened = Store::open(room.dir.path(), &room.lease).unwrap();
@@ -64,6 +88,11 @@ async fn whatever_is_no_store_is_set_aside_and_a_new_one_begun() {
         assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("store.sqlite.corrupt-"), "{aside:?}");
         assert_eq!(fs::read(&aside).ok().is_some(), before.is_some(), "{what}");
         assert_eq!(opened.store.unfinished().await.unwrap(), [], "{what}");
+        let notes = opened.store.stopped().await.unwrap();
+        assert_eq!(opened.notes_lost, notes.is_empty(), "{what}");
+        if what == "marked while it was in use" || what == "a damaged page" {
+            assert_eq!(notes, [note], "{what}");
+        }
         opened.store.plan(vec![row("a", 1)], vec![], vec![], None).await.unwrap();
         drop(opened.store);
         let again = Store::open(room.dir.path(), &room.lease).unwrap();
@@ -181,6 +210,8 @@ async fn a_store_of_a_newer_release_is_used_as_far_as_it_is_known() {
         .execute_batch(
             "ALTER TABLE runs ADD COLUMN colour TEXT; CREATE TABLE more (x INTEGER); PRAGMA user_version = 999;
              UPDATE runs SET document = json_set(document, '$.colour', 'red');
+             UPDATE runs SET state = 'melting', document = json_set(document, '$.state', 'melting')
+                 WHERE planned_for = 8;
              UPDATE runs SET state = 'finished', document = json_set(document, '$.state', json('{\"melted\":1}'))
                  WHERE planned_for = 7",
         )
@@ -188,8 +219,8 @@ async fn a_store_of_a_newer_release_is_used_as_far_as_it_is_known() {
     drop(newer);
     let opened = Store::open(room.dir.path(), &room.lease).unwrap();
     assert_eq!(opened.set_aside, None);
-    assert_eq!(opened.store.unfinished().await.unwrap().len(), 299);
-    assert_eq!(opened.store.runs(Filter::default()).await.unwrap().len(), 299, "what cannot be read is left out");
+    assert_eq!(opened.store.unfinished().await.unwrap().len(), 298);
+    assert_eq!(opened.store.runs(Filter::default()).await.unwrap().len(), 298, "what cannot be read is left out");
     opened.store.plan(vec![row("a", 1000)], vec![], vec![], None).await.unwrap();
     let version =
         |c: &rusqlite::Connection| Ok(c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?);
