@@ -56,8 +56,8 @@ impl<E: Host + 'static> Runner<E> {
         self.keep_services_up();
         let written = self.write(verdicts, &jobs, now).await;
         if written.is_err() {
-            // As it was not noted, it is decided again.
-            self.again = self.again.or(Some(now + chrono::TimeDelta::seconds(1)));
+            // As it was not noted, it is decided again; not at once, for it may fail for long.
+            self.again = Some(now + chrono::TimeDelta::seconds(1));
         }
         written
     }

@@ -149,6 +149,11 @@ impl<E: Runs + Host + 'static> Daemon<E> {
 
     /// The first time that a configuration is there: recovery, then everything is armed.
     async fn recover(&mut self, loaded: &Loaded) -> Result<()> {
+        // The name of the node is that of the container, which changes when it is made anew.
+        let host = match self.engine.info().await?.id {
+            id if id.is_empty() => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            id => id,
+        };
         let room = self.room(loaded);
         let recovered = recover(&*self.engine, &self.store, &room.identity, self.begun).await?;
         self.sweep_probes().await;
@@ -174,7 +179,6 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         let now = Utc::now();
         let armed = self.store.meta_get(armed::KEY).await?;
         let watermarks = armed::watermarks(self.store.watermarks().await?, armed.as_deref());
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut planner = Planner::new(&loaded.jobs, &watermarks, self.store.era().await?, &host, now);
         let mut missed = planner.catch_up(now);
         if rustix::system::sysinfo().uptime < BOOT {

@@ -107,8 +107,8 @@ fn work_off(shelf: &Shelf, queue: &Receiver<Work>) {
                 return;
             }
             Err(RecvTimeoutError::Timeout) if !failed.is_empty() => {
+                // What goes for its age or size may make the room.
                 failed.retain(|(run, log)| pack(shelf, run, log.as_deref()).is_err());
-                continue;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
