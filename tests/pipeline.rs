@@ -699,6 +699,7 @@ async fn a_ledger_that_cannot_be_written_keeps_the_container() {
                     output: &output,
                     identity: &house.identity,
                     results: &house.settings.state_dir.join("results"),
+                    left: &tender::runner::left::LeftOver::default(),
                 };
                 let spec = ContainerSpec { image: "busybox".to_owned(), ..ContainerSpec::default() };
                 let order = Order { spec: Some(spec), ..Order::default() };

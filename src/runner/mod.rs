@@ -17,6 +17,7 @@ pub mod installation;
 pub mod joblog;
 mod judge;
 pub mod labels;
+pub mod left;
 pub mod line;
 pub mod next;
 pub mod oneoff;

@@ -17,6 +17,7 @@ use super::gap;
 use super::held;
 use super::judge::{Ending, Known, judge, proven};
 use super::labels::Identity;
+use super::left::LeftOver;
 use super::output::{LogTarget, Output};
 use super::pause::Pause;
 use super::probe::names;
@@ -30,8 +31,7 @@ use crate::run::{Ledger, Outcome, RunRecord, SkipReason, Started, State, StopRea
 /// A result document that is longer is not read.
 const LONGEST_RESULT: u64 = 1 << 20;
 
-/// How often a removal may be refused before it is left to the sweep at the next start. An engine
-/// that is away is waited for.
+/// How often a removal may be refused before the run ends without it. An engine that is away is waited for.
 const REMOVALS: u32 = 6;
 
 /// What a run is performed with.
@@ -47,6 +47,8 @@ pub struct Performer<'a, E, L> {
     pub identity: &'a Identity,
     /// Folder of result documents.
     pub results: &'a Path,
+    /// Where it is noted which containers could not be removed.
+    pub left: &'a LeftOver,
 }
 
 /// How one run is to be performed.
@@ -492,6 +494,7 @@ impl<E: Runs, L: Ledger> Performer<'_, E, L> {
             }
             pause.over().await;
         }
+        self.left.note(id);
     }
 }
 

@@ -15,6 +15,7 @@ use super::comeback::Comeback;
 use super::container::{container_of_run, result_path, with_env};
 use super::downed::Downed;
 use super::labels::Identity;
+use super::left::LeftOver;
 use super::next;
 use super::oneoff::Services;
 use super::output::Output;
@@ -87,6 +88,9 @@ pub struct Runner<E> {
     comeback: Rc<Comeback<E>>,
     /// The one task that starts again what was stopped.
     keeping: JoinSet<()>,
+    left: LeftOver,
+    /// The one task that removes what is left over.
+    tidying: JoinSet<()>,
     tasks: JoinSet<RunRecord>,
     ids: HashMap<Id, RunId>,
     pub(super) sender: mpsc::UnboundedSender<Event>,
@@ -115,6 +119,8 @@ impl<E: Host + 'static> Runner<E> {
         Self {
             comeback: Rc::new(Comeback::new(Rc::clone(&engine), store.clone(), sender.clone())),
             keeping: JoinSet::new(),
+            left: LeftOver::default(),
+            tidying: JoinSet::new(),
             engine,
             store,
             output,
@@ -186,6 +192,14 @@ impl<E: Host + 'static> Runner<E> {
         }
         if self.keeping.is_empty() {
             self.keeping.spawn_local(Rc::clone(&self.comeback).keep());
+        }
+    }
+
+    /// Tries again to remove the containers of runs that are over. Call it now and then.
+    pub fn tidy(&mut self) {
+        while self.tidying.try_join_next().is_some() {}
+        if self.tidying.is_empty() {
+            self.tidying.spawn_local(self.left.clone().remove(Rc::clone(&self.engine)));
         }
     }
 
@@ -261,6 +275,7 @@ impl<E: Host + 'static> Runner<E> {
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         self.keeping.shutdown().await;
+        self.tidying.shutdown().await;
         self.output.stop().await;
     }
 
@@ -294,6 +309,7 @@ impl<E: Host + 'static> Runner<E> {
             comeback: Rc::clone(&self.comeback),
             store: self.store.clone(),
             output: self.output.clone(),
+            left: self.left.clone(),
             room: Rc::clone(&active.room),
             events: self.sender.clone(),
             shared: Rc::clone(&active.shared),

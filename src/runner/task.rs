@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
 use super::comeback::Comeback;
+use super::left::LeftOver;
 use super::next;
 use super::oneoff::Services;
 use super::output::Output;
@@ -32,6 +33,7 @@ pub(super) struct Task<E> {
     pub(super) comeback: Rc<Comeback<E>>,
     pub(super) store: Store,
     pub(super) output: Output,
+    pub(super) left: LeftOver,
     pub(super) room: Rc<Room>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) shared: Shared,
@@ -63,6 +65,7 @@ impl<E: Host> Task<E> {
             output: &self.output,
             identity: &self.room.identity,
             results: &self.room.settings.state_dir.join("results"),
+            left: &self.left,
         };
         let run = self.shared.borrow().id.clone();
         if !self.order.stop.services.is_empty() {

@@ -1,7 +1,7 @@
 //! An engine that restarts or crashes: what it took away is interrupted, and nothing else is.
 
 use tender::engine::fake::Script;
-use tender::engine::{Life, Runs};
+use tender::engine::{EngineError, Life, Runs};
 use tender::job::{ContainerSpec, OnInterrupt};
 use tender::run::{Outcome, RunRecord, State};
 use tender::runner::recovery;
@@ -138,6 +138,28 @@ async fn a_row_that_cannot_be_read_holds_up_nobody_else() {
             assert_eq!(house.fake.names(), [row.occurrence.container_name("stack")], "it is left alone");
             let again = house.row("hello", 60);
             assert_eq!(house.store.plan(vec![again], vec![], vec![], None).await.unwrap(), [], "nor repeated");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_container_that_could_not_be_removed_is_tried_again_later() {
+    House::new()
+        .run(async |house| {
+            house.fake.script("hello", Script::exits(0).out("once\n"));
+            for _ in 0..7 {
+                house.fake.fail_next("remove", EngineError::Other("device or resource busy".to_owned()));
+            }
+            let jobs = [job("hello")];
+            let mut runner = house.runner();
+            house.plan(&mut runner, &jobs, "hello", 60).await;
+            assert_eq!(outcome(&house.end_of(&mut runner, &jobs).await), "succeeded");
+            assert_eq!((house.fake.names().len(), house.fake.calls_of("remove").len()), (1, 6));
+            while !house.fake.names().is_empty() {
+                runner.tidy();
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(house.fake.calls_of("remove").len(), 8);
         })
         .await;
 }

@@ -60,6 +60,9 @@ impl<E: Runs + Host + 'static> Daemon<E> {
         if self.pruning.task.is_some() || self.pruning.begun.is_some_and(|at| at.elapsed() < MINUTE) {
             return;
         }
+        if let Some(runner) = &mut self.runner {
+            runner.tidy();
+        }
         let (keep, age) = (loaded.loaded.settings.keep_runs, loaded.loaded.settings.keep_for);
         let since = TimeDelta::from_std(age).ok().and_then(|age| Utc::now().checked_sub_signed(age));
         let (store, since) = (self.store.clone(), since.unwrap_or(DateTime::<Utc>::MIN_UTC));
