@@ -148,3 +148,19 @@ async fn a_full_disk_of_the_logs_is_made_up_for() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_scheduler_that_starts_on_a_full_disk_makes_room_for_itself() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::mount(dir.path(), 32);
+    let mut house = House::within(dir);
+    let ballast = house.settings.state_dir.join("ballast");
+    let row = house.store.plan(vec![house.row("hello", 60)], vec![], vec![], None).await.unwrap().remove(0);
+    house.close_store().await;
+    disk.fill();
+    assert!(ballast.exists());
+    house.restart();
+    assert!(!ballast.exists());
+    assert_eq!(house.store.get(&row.id).await.unwrap().as_ref(), Some(&row));
+    house.store.ask_to_stop(&row.id).await.unwrap();
+}

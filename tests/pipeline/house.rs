@@ -169,6 +169,16 @@ impl House {
         self.store = Store::open(&self.settings.state_dir, &self.lease).unwrap().store;
     }
 
+    /// Closes the store's file, as the end of the process does. Until [`House::restart`] there is another.
+    pub async fn close_store(&mut self) {
+        let other = tempfile::tempdir().unwrap();
+        let lease = Lease::try_take(other.path(), None).unwrap().unwrap();
+        self.store = Store::open(other.path(), &lease).unwrap().store;
+        while self.settings.state_dir.join("store.sqlite-wal").exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// The store is gone; everything else is as it was.
     pub fn lose_store(&mut self) {
         for name in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
